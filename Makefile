@@ -1,0 +1,126 @@
+# The commands of contract 2.5. Each sets up what it needs, once; `make` alone lists them.
+
+PYTHON ?= python3
+PORT   ?= 3000
+export PORT LOG NOW SUB SCOPES
+
+VENV := .venv
+BIN  := $(VENV)/bin
+LOCK := layers/dependencies/requirements.txt requirements/dev.txt requirements/data.txt requirements/sam.txt requirements/lock.txt
+
+# On AWS the layers lie on the path; here they are put there. `local` is found from the root.
+export PYTHONPATH := $(CURDIR)/layers/rules:$(CURDIR)/layers/ledger:$(CURDIR)/layers/http:$(CURDIR)
+
+# Every version is in the lock file, so pip resolves nothing (--no-deps) and checks every hash.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+
+SOURCES := $(wildcard functions layers local tests benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run serve token redrive test check format lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make run      replay the CDNOW purchase log through the whole club; LOG=file.csv another log, FULL=1 all of CDNOW'
+	@echo 'make serve    the local stack on 127.0.0.1; PORT=3000 NOW=2026-11-22T10:15:00Z'
+	@echo 'make token    a token that the local stack accepts; SUB=m-42 SCOPES="club:read club:decide"'
+	@echo 'make redrive  send the dead letters of a serving stack round again; PORT=3000'
+	@echo 'make test     the whole test suite; ARGS="-k refund" is handed to pytest'
+	@echo 'make check    format, lint, types, template'
+	@echo 'make format   let ruff format the code and mend what it can'
+	@echo 'make lock     resolve the requirement files anew; UPGRADE=1 takes the newest versions'
+	@echo 'make clean    remove what all of these made'
+
+# --- what a reader runs -------------------------------------------------------------------------------------------
+
+# Values come through the environment ("$$LOG"), so that a space or a quote in one is no trouble for the shell.
+run: $(VENV)/.ready
+	@set --; \
+	if [ -n "$$LOG" ]; then set -- "$$@" --log "$$LOG"; fi; \
+	$(if $(filter-out 0 no false,$(FULL)),set -- "$$@" --full;) \
+	exec $(BIN)/python -m local replay "$$@"
+
+serve: $(VENV)/.ready
+	@set -- --port "$$PORT"; \
+	if [ -n "$$NOW" ]; then set -- "$$@" --now "$$NOW"; fi; \
+	exec $(BIN)/python -m local serve "$$@"
+
+token: $(VENV)/.ready
+	@if [ -z "$$SUB" ]; then echo 'Whose token? For example: make token SUB=m-42 SCOPES="club:read"' >&2; exit 2; fi; \
+	exec $(BIN)/python -m local token --sub "$$SUB" --scopes "$$SCOPES"
+
+redrive: $(VENV)/.ready
+	@exec $(BIN)/python -m local redrive --port "$$PORT"
+
+# --- what a builder runs ------------------------------------------------------------------------------------------
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest -q -n auto tests $(ARGS)
+
+# Each function is checked by itself, with its own folder on the path as on Lambda: every one has a module `app`.
+# sam lives in its own environment. It asks for a region, and for no account and no network; a profile that is set
+# would have to exist, so none is.
+check: $(VENV)/.ready $(VENV)-sam/.ready
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	@for each in functions/*/; do \
+		echo "mypy $$each"; MYPYPATH="$$each" $(BIN)/mypy "$$each" || exit 1; \
+	done
+	$(BIN)/cfn-lint template.yaml
+	env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 \
+		$(VENV)-sam/bin/sam validate --lint --template-file template.yaml
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# --- set-up -------------------------------------------------------------------------------------------------------
+
+setup: $(VENV)/.ready $(VENV)-sam/.ready
+
+# The stamp is written last: a set-up that was interrupted is done again from the start.
+$(VENV)/.ready: layers/dependencies/requirements.txt requirements/dev.txt requirements/data.txt
+	@$(call make_venv,$(VENV),what runs and tests the club)
+	@$(BIN)/python $(PIP_INSTALL) -r requirements/dev.txt
+	@$(BIN)/python $(PIP_INSTALL) --only-binary :all: -r requirements/data.txt
+	@touch $@ && echo 'Set up: $(VENV) is ready.'
+
+$(VENV)-sam/.ready: requirements/sam.txt
+	@$(call make_venv,$(VENV)-sam,the SAM CLI that checks the template)
+	@$(VENV)-sam/bin/python $(PIP_INSTALL) -r requirements/sam.txt
+	@touch $@ && echo 'Set up: $(VENV)-sam is ready.'
+
+$(VENV)-lock/.ready: requirements/lock.txt
+	@$(call make_venv,$(VENV)-lock,the resolver)
+	@$(VENV)-lock/bin/python $(PIP_INSTALL) -r requirements/lock.txt
+	@touch $@ && echo 'Set up: $(VENV)-lock is ready.'
+
+# $(1): where, $(2): what for
+define make_venv
+	if ! command -v '$(PYTHON)' >/dev/null; then \
+		echo 'There is no $(PYTHON) here. Python 3.11 or newer is needed; name it like this: make PYTHON=python3.13 $(MAKECMDGOALS)' >&2; exit 1; \
+	fi; \
+	if ! '$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$('$(PYTHON)' -V 2>&1). Name a newer one like this: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; \
+	fi; \
+	echo "Set up: $(1), $(2), with $$('$(PYTHON)' -V 2>&1) (a minute or less, this once) ..."; \
+	if ! '$(PYTHON)' -m venv --clear '$(1)'; then \
+		echo '$(PYTHON) could not make a virtual environment; on Debian and Ubuntu its venv module is a package of its own: python3-venv.' >&2; exit 1; \
+	fi
+endef
+
+# One resolution for every platform and for Python 3.11 and newer. --no-emit-index-url: the files name no registry.
+COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)-lock/bin/uv pip compile --quiet --generate-hashes --universal \
+	--python-version 3.11 --no-emit-index-url --no-annotate $(if $(UPGRADE),--upgrade)
+
+lock: $(VENV)-lock/.ready
+	$(COMPILE) requirements/runtime.in -o layers/dependencies/requirements.txt
+	$(COMPILE) requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) requirements/sam.in -o requirements/sam.txt
+	$(COMPILE) requirements/lock.in -o requirements/lock.txt
+	$(COMPILE) --no-deps requirements/data.in -o requirements/data.txt
+
+clean:
+	rm -rf $(VENV) $(VENV)-sam $(VENV)-lock build .aws-sam .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

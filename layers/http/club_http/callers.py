@@ -1,0 +1,70 @@
+"""Who calls, and what they may see. Identity comes from the authorizer's claims only (architecture 3.6)."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from club_rules.errors import Forbidden, NotFound
+
+# Ids as in rules 1.3. What is no id is no member: it is not even looked for.
+_is_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}").fullmatch
+_ME = "me"
+
+
+class Caller(NamedTuple):
+    """Who sent the request: the token's subject ("" where it has none) and its scopes."""
+
+    sub: str
+    scopes: frozenset[str]
+
+    def has(self, scope: str) -> bool:
+        """Tell whether the token carries the scope, as a whole word."""
+        return scope in self.scopes
+
+
+def caller_of(event: Mapping[str, Any]) -> Caller:
+    """Read the caller from `requestContext.authorizer.jwt`; nobody, with no scope, where there is none.
+
+    Scopes are the words of the claim `scope`, or else `scp`; the gateway writes a list as "[a b]". Its own
+    `scopes` list counts only where the token has neither claim.
+    """
+    context = event.get("requestContext") or {}
+    jwt = (context.get("authorizer") or {}).get("jwt") or {}
+    claims = jwt.get("claims") or {}
+    sub = claims.get("sub")
+    granted = claims.get("scope", claims.get("scp", jwt.get("scopes")))
+    return Caller(sub if isinstance(sub, str) else "", _words(granted))
+
+
+def require_scope(caller: Caller, *scopes: str) -> None:
+    """Let a caller pass who has one of the scopes. Raises Forbidden (`scope_required`) for any other."""
+    if caller.scopes.isdisjoint(scopes):
+        raise Forbidden("scope_required", f"needs the scope {' or '.join(scopes)}")
+
+
+def resolve_member(caller: Caller, member_id: str) -> str:
+    """Turn the member of a path into the id whose data this caller may read; `me` is the caller.
+
+    `club:support` may read any member, `club:read` only the caller. Raises Forbidden (`scope_required`) for a
+    caller with neither scope, NotFound (`member_not_found`) for another member: the same answer as for one
+    who does not exist. No data is needed to tell.
+    """
+    require_scope(caller, "club:read", "club:support")
+    wanted = caller.sub if member_id == _ME else member_id
+    if not _is_id(wanted) or wanted == _ME or (wanted != caller.sub and not caller.has("club:support")):
+        raise member_not_found()
+    return wanted
+
+
+def member_not_found() -> NotFound:
+    """Make the one answer for a member who does not exist, was erased, or is not the caller's to see."""
+    return NotFound("member_not_found", "there is no such member")
+
+
+def _words(granted: object) -> frozenset[str]:
+    """Split a scope claim into its words."""
+    if isinstance(granted, str):
+        return frozenset(granted.removeprefix("[").removesuffix("]").split())
+    if isinstance(granted, list):
+        return frozenset(word for word in granted if isinstance(word, str))
+    return frozenset()

@@ -1,0 +1,138 @@
+"""What a member and an agent see of an account and of its entries (rules 1.12, contract 2.1).
+
+Pure: an account that has been settled to the moment goes in, JSON-able data in the contract's shapes comes out.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from club_rules.account import Account, Entry, ProgramAccount
+from club_rules.messages import points_text, reason_text
+from club_rules.money import format_money
+from club_rules.programs import Program, Programs
+from club_rules.times import format_instant
+
+EXPIRING_DAYS = 30
+"""What expires within so many days is shown as expiring soon; at most one row a day, so the list is bounded."""
+
+
+def summary(account: Account, programs: Programs, moment: datetime) -> dict[str, Any]:
+    """A member in every program. ``account`` has been settled to ``moment``, a UTC instant."""
+    views = {}
+    for program_id in programs.ids:
+        program = programs.at(program_id, moment)
+        views[program_id] = _program_summary(account.program(program_id), programs, program, program.day_of(moment))
+    return {"member_id": account.member_id, "as_of": format_instant(moment), "programs": views}
+
+
+def _program_summary(state: ProgramAccount, programs: Programs, program: Program, today: int) -> dict[str, Any]:
+    return {
+        "tier": program.codes[state.tier],
+        "tier_since": _day(state.since),
+        "measure": "spend" if program.measures_spend else "points",
+        **_amount(program, max(0, state.points)),
+        "next_tier": _next_tier(state, program),
+        "expiring": _expiring(state, programs, program, today),
+        "privileges": [_privilege(privilege, program, state.tier) for privilege in program.privileges],
+        "rewards": 0,
+    }
+
+
+def _amount(program: Program, value: int) -> dict[str, Any]:
+    return {"spend": format_money(value, program.currency)} if program.measures_spend else {"points": value}
+
+
+def _number(program: Program, value: int) -> int | str:
+    return format_money(value, program.currency) if program.measures_spend else value
+
+
+def _day(day: int | None) -> str | None:
+    return None if day is None else date.fromordinal(day).isoformat()
+
+
+def _next_tier(state: ProgramAccount, program: Program) -> dict[str, Any] | None:
+    """The tier above the held one, and what is missing: counted from the ledger's sum, which may be below 0."""
+    if state.tier + 1 == len(program.codes):
+        return None
+    threshold = program.thresholds[state.tier + 1]
+    return {
+        "tier": program.codes[state.tier + 1],
+        "from": _number(program, threshold),
+        "missing": _number(program, max(0, threshold - state.points)),
+        "progress_percent": min(100, max(0, state.points) * 100 // threshold),
+    }
+
+
+def _expiring(state: ProgramAccount, programs: Programs, program: Program, today: int) -> list[dict[str, Any]]:
+    by_day: dict[int, int] = {}
+    for lot, points in state.lots.items():
+        expires_on = programs.expires_on(program.id, lot)
+        if points > 0 and expires_on <= today + EXPIRING_DAYS:
+            by_day[expires_on] = by_day.get(expires_on, 0) + points
+    return [{"on": _day(day), **_amount(program, points)} for day, points in sorted(by_day.items())]
+
+
+def _privilege(privilege: dict[str, Any], program: Program, tier: int) -> dict[str, Any]:
+    """One privilege as granted or locked, with its limits and what unlocks it."""
+    by_tier = privilege.get("limits") or privilege.get("percent")
+    levels = sorted(map(program.tier_index, by_tier)) if by_tier else [program.tier_index(privilege["from_tier"])]
+    enabled = privilege.get("enabled", True)
+    granted = enabled and tier >= levels[0]
+    view: dict[str, Any] = {"code": privilege["code"], "granted": granted}
+    if not enabled:
+        view["switched_off"] = True
+    elif not granted:
+        view["unlocked_by"] = program.codes[levels[0]]
+    level = program.codes[max([each for each in levels if each <= tier], default=levels[0])]
+    if "limits" in privilege:
+        view |= {"limit": privilege["limits"][level], "currency": program.currency}
+    elif "percent" in privilege:
+        view["percent"] = privilege["percent"][level]
+    elif "days" in privilege:
+        view["days"] = privilege["days"]
+    return view
+
+
+def statement_entry(entry: Entry, program: Program) -> dict[str, Any]:
+    """An entry as one program's statement shows it. Raises ``KeyError`` where it has no part there."""
+    part = entry["parts"][program.id]
+    before, after = part["tier"]
+    view = {
+        "entry_id": entry["entry_id"],
+        "seq": entry["seq"],
+        "kind": part["kind"],
+        "event_id": entry.get("event_id"),
+        "occurred_at": entry["occurred_at"],
+        "posted_at": entry["posted_at"],
+        "program": program.id,
+        "program_version": part["version"],
+        **_amount(program, part["points"]),
+        "balance": _number(program, part["balance"]),
+        "expires_on": _day(part.get("expires_on")),
+        "tier_before": program.codes[before],
+        "tier_after": program.codes[after],
+        "reasons": [_reason(reason, program) for reason in part["reasons"]],
+    }
+    if "receipt" in part:
+        view["receipt_id"] = f"{entry['entry_id']}~{program.id}"
+    return view
+
+
+def _reason(reason: dict[str, Any], program: Program) -> dict[str, Any]:
+    points = reason["points"]
+    text = (
+        f"{format_money(points, program.currency)} {program.currency}"
+        if program.measures_spend
+        else points_text(points)
+    )
+    view = {
+        "rule": reason["rule"],
+        **_amount(program, points),
+        "code": reason["code"],
+        "text": reason_text(reason, text),
+    }
+    if "ref" in reason:
+        view["ref"] = reason["ref"]
+    return view
