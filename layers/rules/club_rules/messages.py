@@ -40,6 +40,7 @@ _TEXTS = {
     "seller_order_cap": "{ref} earns nothing: enough orders of this seller count already",
     "item_unit_cap": "some units of {ref} earn nothing: enough units of this item count already",
     "below_one_point": "the order is worth less than one point",
+    "order_without_value": "nothing was spent with the order",
     "order_fraudulent": "the order was found fraudulent",
     "order_excluded": "orders of this kind earn nothing here",
     "order_already_posted": "order {ref} has been posted before",

@@ -81,7 +81,7 @@ def order_part(
     if points:
         part["reasons"].insert(0, {"rule": rule, "points": points, "code": "earned", "ref": order["order_id"]})
     elif any(counted):
-        part["reasons"].append(_denied(rule, "below_one_point"))
+        part["reasons"].append(_denied(rule, "below_one_point" if program.purchase else "order_without_value"))
     part["points"] = points + _daily(state, program, part, day, _categories(lines, counted), points > 0)
     if part["points"]:
         part["lots"] = [[day, part["points"]]]
@@ -318,7 +318,8 @@ def clawback_part(
     kept = _categories(lines, counted) if worth else set()
     gone = (_categories(lines, before) if worth_before else set()) - kept
     part["points"] = worth - worth_before
-    part["points"] += _daily_taken(state, program, part, record["day"], gone, bool(worth_before and not worth), code)
+    because = {"code": code, "ref": order["order_id"]}
+    part["points"] += _daily_taken(state, program, part, record["day"], gone, bool(worth_before and not worth), because)
     if part["points"]:
         part["lots"] = [[record["day"], part["points"]]]
     return part
@@ -357,9 +358,15 @@ def _release_caps(
 
 
 def _daily_taken(
-    state: ProgramAccount, program: Program, part: Part, day: int, gone: set[str], order_gone: bool, code: str
+    state: ProgramAccount,
+    program: Program,
+    part: Part,
+    day: int,
+    gone: set[str],
+    order_gone: bool,
+    because: dict[str, str],
 ) -> int:
-    """Daily points that go (at most 0), as the day's orders now stand."""
+    """Daily points that go (at most 0), as the day's orders now stand; ``because`` completes their reasons."""
     use = state.days.get(day)
     if use is None or not (gone or order_gone):
         return 0
@@ -372,7 +379,7 @@ def _daily_taken(
             points = _daily_points(program.daily, orders - 1) - _daily_points(program.daily, orders)
             taken += points
             if points:
-                part["reasons"].append({"rule": "daily_shopping", "points": points, "code": code})
+                part["reasons"].append({"rule": "daily_shopping", "points": points, **because})
     if program.variety is not None:
         changes += [[day, f"c:{category}", -1] for category in sorted(gone)]
         known = _category_count(use)
@@ -380,7 +387,7 @@ def _daily_taken(
         points = _variety_points(program.variety, known - lost) - _variety_points(program.variety, known)
         taken += points
         if points:
-            part["reasons"].append({"rule": "variety", "points": points, "code": code})
+            part["reasons"].append({"rule": "variety", "points": points, **because})
     if changes:
         part["days"] = changes
     return taken

@@ -6,12 +6,14 @@ another (a tier that a privilege names, thresholds that must rise) follows in ``
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import date
 from typing import Any
 
-from club_rules.money import CURRENCIES, parse_money
+from club_rules.errors import pointer_token
+from club_rules.money import CURRENCIES, format_money, parse_money
+from club_rules.times import parse_day
 
 Messages = Iterator[str]
 Check = Callable[[Any, str], Messages]
@@ -23,12 +25,21 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _AMOUNT = re.compile(r"[0-9]{1,9}\.[0-9]{1,3}|[0-9]{1,9}", re.ASCII)
 
 
+def _shown(value: Any) -> str:
+    """What was found, as it stands in the file; of something long only the beginning."""
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        text = "something nested without end"
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
 def whole(at_least: int, at_most: int) -> Check:
     """A check for a whole number from ``at_least`` to ``at_most``, both included."""
 
     def check(value: Any, where: str) -> Messages:
         if type(value) is not int or not at_least <= value <= at_most:
-            yield f"{where}: expected a whole number from {at_least} to {at_most}, found {value!r}"
+            yield f"{where}: expected a whole number from {at_least} to {at_most}, found {_shown(value)}"
 
     return check
 
@@ -38,7 +49,7 @@ def one_of(*allowed: str) -> Check:
 
     def check(value: Any, where: str) -> Messages:
         if value not in allowed:
-            yield f"{where}: expected one of {', '.join(allowed)}, found {value!r}"
+            yield f"{where}: expected one of {', '.join(allowed)}, found {_shown(value)}"
 
     return check
 
@@ -49,7 +60,7 @@ def fields(required: dict[str, Check], optional: dict[str, Check] | None = None)
 
     def check(value: Any, where: str) -> Messages:
         if not isinstance(value, dict):
-            yield f"{where or 'the file'}: expected an object, found {value!r}"
+            yield f"{where or 'the file'}: expected an object, found {_shown(value)}"
             return
         for name in required:
             if name not in value:
@@ -58,7 +69,7 @@ def fields(required: dict[str, Check], optional: dict[str, Check] | None = None)
             if name in known:
                 yield from known[name](found, f"{where}/{name}")
             else:
-                yield f"{where}/{name}: unknown field; known here: {', '.join(known)}"
+                yield f"{where}/{pointer_token(name)}: unknown field; known here: {', '.join(known) or 'none'}"
 
     return check
 
@@ -68,7 +79,7 @@ def each(item: Check, at_least: int = 0) -> Check:
 
     def check(value: Any, where: str) -> Messages:
         if not isinstance(value, list) or len(value) < at_least:
-            yield f"{where}: expected a list of at least {at_least}, found {value!r}"
+            yield f"{where}: expected a list of at least {at_least}, found {_shown(value)}"
             return
         for index, found in enumerate(value):
             yield from item(found, f"{where}/{index}")
@@ -81,41 +92,47 @@ def table(item: Check, keys: tuple[str, ...] = ()) -> Check:
 
     def check(value: Any, where: str) -> Messages:
         if not isinstance(value, dict) or not value:
-            yield f"{where}: expected an object with at least one entry, found {value!r}"
+            yield f"{where}: expected an object with at least one entry, found {_shown(value)}"
             return
         for key, found in value.items():
+            place = f"{where}/{pointer_token(key)}"
             if keys and key not in keys:
-                yield f"{where}/{key}: expected one of {', '.join(keys)}"
-            yield from item(found, f"{where}/{key}")
+                yield f"{place}: expected one of {', '.join(keys)}"
+            yield from item(found, place)
 
     return check
 
 
 def _text(value: Any, where: str) -> Messages:
     if not isinstance(value, str) or not value.strip() or len(value) > 500:
-        yield f"{where}: expected a text of 1 to 500 characters, found {value!r}"
+        yield f"{where}: expected a text of 1 to 500 characters, found {_shown(value)}"
 
 
 def _identifier(value: Any, where: str) -> Messages:
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        yield f"{where}: expected letters, digits, '.', '_' or '-' (at most 64), found {value!r}"
+        yield f"{where}: expected letters, digits, '.', '_' or '-' (at most 64), found {_shown(value)}"
 
 
 def _day(value: Any, where: str) -> Messages:
     try:
-        date.fromisoformat(value if isinstance(value, str) and len(value) == 10 else "")
+        parse_day(value if isinstance(value, str) else "")
     except ValueError:
-        yield f'{where}: expected a day such as "2017-06-01", found {value!r}'
+        yield f'{where}: expected a day such as "2017-06-01", found {_shown(value)}'
 
 
 def _yes_or_no(value: Any, where: str) -> Messages:
     if type(value) is not bool:
-        yield f"{where}: expected true or false, found {value!r}"
+        yield f"{where}: expected true or false, found {_shown(value)}"
 
 
 def _money(value: Any, where: str) -> Messages:
     if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
-        yield f'{where}: expected an amount in quotes such as "25.00", found {value!r}'
+        yield f'{where}: expected an amount in quotes such as "25.00", found {_shown(value)}'
+
+
+def _currency(value: Any, where: str) -> Messages:
+    if not isinstance(value, str) or value not in CURRENCIES:
+        yield f'{where}: expected an ISO 4217 code such as "USD", found {_shown(value)}'
 
 
 def _zone(value: Any, where: str) -> Messages:
@@ -126,7 +143,7 @@ def _zone(value: Any, where: str) -> Messages:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, TypeError, OSError):
-        yield f'{where}: expected an IANA time zone such as "Europe/Moscow", found {value!r}'
+        yield f'{where}: expected an IANA time zone such as "Europe/Moscow", found {_shown(value)}'
 
 
 _POINTS = whole(1, 1_000_000)
@@ -173,7 +190,8 @@ def _demotion(value: Any, where: str) -> Messages:
         }
         yield from fields(shape)(value, where)
     else:
-        yield f'{where}/basis: expected "window" (reviewed daily) or "period" (held for so many days), found {basis!r}'
+        expected = '"window" (reviewed daily) or "period" (held for so many days)'
+        yield f"{where}/basis: expected {expected}, found {_shown(basis)}"
 
 
 _PRIVILEGES: dict[str, Check] = {
@@ -235,7 +253,7 @@ PROGRAM = fields(
         "version": _identifier,
         "effective_from": _day,
         "title": _text,
-        "currency": one_of(*sorted(CURRENCIES)),
+        "currency": _currency,
         "time_zone": _zone,
         "measure": one_of("points", "spend"),
         "window_days": _DAYS,
@@ -261,7 +279,10 @@ def check_program(data: Any) -> list[str]:
     """
     messages = list(PROGRAM(data, ""))
     if not messages:
-        messages = list(_check_sense(data))
+        return list(_check_sense(data))
+    tiers_are_readable = isinstance(data, dict) and {"tiers", "measure", "currency"} <= data.keys()
+    if tiers_are_readable and not any(message.startswith(("/tiers", "/measure", "/currency")) for message in messages):
+        messages += _check_tiers(data)
     return messages
 
 
@@ -271,7 +292,7 @@ def _check_sense(data: dict[str, Any]) -> Messages:
     codes = [tier["code"] for tier in data["tiers"]]
     for where, code in _named_tiers(data):
         if code not in codes:
-            yield f"{where}: the tier {code!r} is not among this program's tiers: {', '.join(codes)}"
+            yield f"{where}: the tier {_shown(code)} is not among this program's tiers: {', '.join(codes)}"
     yield from _check_amounts(data)
     earning = data["earning"]
     if (data["measure"] == "spend") != ("spend" in earning) or (data["measure"] == "spend" and len(earning) > 1):
@@ -282,8 +303,25 @@ def _check_sense(data: dict[str, Any]) -> Messages:
     daily = earning.get("daily_shopping")
     if daily is not None and ("points_per_day" in daily) == ("points_per_order" in daily):
         yield '/earning/daily_shopping: expected either "points_per_day" or "points_per_order"'
-    if data["measure"] == "spend" and "penalties" in data:
+    elif daily is not None and "points_per_day" in daily and "points_per_day_at_most" in daily:
+        yield '/earning/daily_shopping/points_per_day_at_most: goes with "points_per_order" only'
+    yield from _check_penalties(data)
+    codes_of_privileges = [privilege["code"] for privilege in data["privileges"]]
+    for index, code in enumerate(codes_of_privileges):
+        if code in codes_of_privileges[:index]:
+            yield f"/privileges/{index}/code: {_shown(code)} stands twice"
+
+
+def _check_penalties(data: dict[str, Any]) -> Messages:
+    if "penalties" not in data:
+        return
+    if data["measure"] == "spend":
         yield "/penalties: a program that measures spend has none (rules 1.8)"
+    elif data["demotion"]["basis"] != "window":
+        yield '/penalties: need the demotion basis "window": the tier follows a penalty at once (rules 1.8)'
+    for kind, penalty in data["penalties"].items():
+        if penalty.get("tier_days", 0) > penalty["days"]:
+            yield f"/penalties/{kind}/tier_days: at most the penalty's own days, {penalty['days']}"
 
 
 def _check_tiers(data: dict[str, Any]) -> Messages:
@@ -297,18 +335,17 @@ def _check_tiers(data: dict[str, Any]) -> Messages:
             expected = "a whole number of points"
         else:
             threshold = _minor(found, data["currency"])
-            expected = 'an amount in quotes such as "999.00"'
+            expected = f'an amount in quotes such as "{_example(data["currency"])}"'
         if threshold is None:
-            yield f"{where}/from: expected {expected}, found {found!r}"
-            return
-        if index == 0 and threshold != 0:
-            yield f"{where}/from: the lowest tier starts at 0, found {found!r}"
+            yield f"{where}/from: expected {expected}, found {_shown(found)}"
+        elif index == 0 and threshold != 0:
+            yield f"{where}/from: the lowest tier starts at 0, found {_shown(found)}"
         elif threshold <= previous:
-            yield f"{where}/from: the thresholds must rise from tier to tier, found {found!r}"
+            yield f"{where}/from: the thresholds must rise from tier to tier, found {_shown(found)}"
         if tier["code"] in codes:
-            yield f"{where}/code: {tier['code']!r} stands twice"
+            yield f"{where}/code: {_shown(tier['code'])} stands twice"
         codes.add(tier["code"])
-        previous = threshold
+        previous = previous if threshold is None else threshold
 
 
 def _named_tiers(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -351,7 +388,12 @@ def _check_amounts(data: dict[str, Any]) -> Messages:
         amounts.extend((f"{where}/{key}", amount) for key, amount in table_of_amounts.items())
     for where, amount in amounts:
         if _minor(amount, data["currency"]) is None:
-            yield f"{where}: {amount!r} has not the decimals of {data['currency']}"
+            expected = f'an amount in {data["currency"]} such as "{_example(data["currency"])}"'
+            yield f"{where}: expected {expected}, found {_shown(amount)}"
+
+
+def _example(currency: str) -> str:
+    return format_money(2500 * 10 ** CURRENCIES[currency] // 100, currency)
 
 
 def _minor(amount: Any, currency: str) -> int | None:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from club_rules.errors import ClubError
+from club_rules.errors import ClubError, InvalidInput
 from club_rules.money import minor_digits, parse_money
 from club_rules.program_check import check_program, check_versions
 
@@ -206,10 +206,12 @@ def check_file(path: str | Path) -> list[str]:
 
     ``path``: the file. Never raises for what stands in the file, nor for one that can't be read.
     """
+    from club_rules.events import load_json  # strict: a key that stands twice is an operator's slip
+
     try:
-        data = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        data = load_json(Path(path).read_bytes())
+    except OSError as error:
         return [f"can't be read: {error}"]
-    except json.JSONDecodeError as error:
-        return [f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}"]
+    except InvalidInput as error:
+        return [f"{fault.pointer or 'the file'}: {fault.detail}" for fault in error.errors]
     return check_program(data)

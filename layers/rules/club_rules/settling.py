@@ -2,7 +2,8 @@
 
 Lots expire, penalties end, tiers are reviewed. Reads, decisions and postings settle an account to their moment with
 the same function that the sweeps persist, so that a late sweep never grants more nor less than a punctual one: every
-step is taken as on its own day, in the order of time; at one instant expiry comes before review.
+step is taken as on its own day, in the order of time; at one instant expiry comes before review. A new version of a
+program judges the tier with the expiries of its first day, so that no review is done by rules that are over.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _steps(
         if state.review_on is not None:
             steps.append((start_of(state.review_on), REVIEW))
         if change is not None:
-            steps.append((change, REVIEW))
+            steps.append((change, EXPIRY))
     return steps
 
 
@@ -129,20 +130,22 @@ def _entry_of(
 ) -> Entry | None:
     """The entry of one step, or ``None`` where it changes nothing."""
     parts: dict[str, Part] = {}
+    part: Part | None
     for program_id in program_ids:
         state = account.programs[program_id]
         program = programs.at(program_id, instant)
         day = program.day_of(instant)
-        if rank == EXPIRY:
-            parts[program_id] = _expire(state, programs, program, day)
+        if rank == REVIEW:
+            part = review(state, program, day)
+        elif (first := _expiry_day(program_id, state, programs)) is not None and first <= day:
+            part = _expire(state, programs, program, day)
         else:
-            due = state.review_on is not None and state.review_on <= day
-            part = review(state, program, day) if due else reassess(state, program, day)
-            if part is not None:
-                parts[program_id] = part
+            part = reassess(state, program, day)
+        if part is not None:
+            parts[program_id] = part
     if not parts:
         return None
-    kind = "expiry" if rank == EXPIRY else "tier_review"
+    kind = "expiry" if any(part["kind"] == "expiry" for part in parts.values()) else "tier_review"
     seq = account.seq + 1
     moment = format_instant(instant)
     return {

@@ -49,9 +49,13 @@ def conclude(state: ProgramAccount, program: Program, part: Part, day: int) -> N
 
 
 def _falls_at_once(state: ProgramAccount, program: Program, part: Part, before: int) -> bool:
-    """Down at once after a clawback, a penalty or an adjustment, but never by what was gained."""
+    """Down at once after a clawback, a penalty or an adjustment, but never by what was gained.
+
+    What neither takes points nor caps the tier leaves one that an expiry has left its grace.
+    """
     if program.period is None:
-        return part["points"] < 0 or part["kind"] in ("penalty", "reinstatement")
+        caps = any(penalty and penalty.get("tier", state.tier) < state.tier for _, penalty in part.get("penalties", ()))
+        return part["points"] < 0 or caps
     # rules 1.6: in between two reviews only where the measure just before still met the held tier
     return part["points"] < 0 and before >= program.thresholds[state.tier]
 
@@ -91,13 +95,16 @@ def reassess(state: ProgramAccount, program: Program, day: int) -> Part | None:
     if qualified > state.tier:
         _change(state, program, part, qualified, day, state.points)
         part["reasons"].append({"rule": "tier", "points": 0, "code": "promoted"})
-    elif qualified < state.tier and program.period is None and program.grace == 0:
+    elif program.period is not None or (qualified < state.tier) == (state.review_on is not None):
+        return None  # a period is judged at its end, and a review that is due stays due on its day
+    elif qualified == state.tier:
+        part["set"] = {"review_on": None}
+        part["reasons"].append({"rule": "tier", "points": 0, "code": "kept"})
+    elif program.grace == 0:
         return review(state, program, day)
-    elif qualified < state.tier and program.period is None and state.review_on is None:
+    else:
         part["set"] = {"review_on": day + program.grace}
         part["reasons"].append({"rule": "tier", "points": 0, "code": "rules_changed"})
-    else:
-        return None
     part["balance"] = state.points
     part["tier"] = [state.tier, part["set"].get("tier", state.tier)]
     return part
@@ -173,8 +180,8 @@ def _receipt(
 ) -> dict[str, Any]:
     """The stored explanation of one tier change (rules 1.9): ``before + sum of causes = after``, reconciled.
 
-    The entries it rests on are those with a number above ``since_seq`` up to its own, less ``without``, plus
-    ``also``: exact, and of a fixed size however many they are.
+    The entries it rests on are those with a number above ``since_seq`` up to its own, and ``also``, but for
+    ``without``: exact, and of a fixed size however many they are.
     """
     causes = dict(state.causes)
     if part["points"]:
@@ -204,5 +211,5 @@ def _receipt(
     if without:
         receipt["without"] = without
     if tier < state.tier:
-        receipt["way_back"] = program.thresholds[state.tier] - measure
+        receipt["way_back"] = max(0, program.thresholds[state.tier] - measure)  # 0: only a cap is in the way
     return receipt

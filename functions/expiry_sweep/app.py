@@ -1,0 +1,17 @@
+"""Posts what has expired (contract 2.4): starts a run by schedule, and works it off by its queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from club_ledger.sweep_handler import handle_sweep
+from club_ledger.sweeping import EXPIRY_SWEEP
+
+logger = Logger()
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Takes the schedule's input, or a batch of the sweep's own queue; answers which messages are to come again."""
+    return handle_sweep(EXPIRY_SWEEP, event, context, logger)

@@ -1,0 +1,158 @@
+"""The items of the club's one table, as PynamoDB models, and their keys.
+
+The table itself is stated in `template.yaml`. What the rules compute with stands in one packed attribute (deflated
+JSON): an account stays below 1 KB, which is what a posting costs by.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+from pynamodb.attributes import Attribute, MapAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.constants import BINARY
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.models import Model
+
+ACCOUNT = "J~"
+"""The sort key of a member's account: just behind the journal, so that one query reads it with the latest pages."""
+
+PROFILE, VELOCITY, SINGLE = "P", "V", "-"
+"""Sort keys of a member's profile and refund velocity, and of items that stand alone in their partition."""
+
+
+class PackedAttribute(Attribute[Any]):
+    """JSON-able data as deflated bytes, a third of the size."""
+
+    attr_type = BINARY
+
+    def serialize(self, value: Any) -> bytes:
+        """The bytes to store. Raises ``TypeError`` for what JSON has no form for."""
+        return pack(value)
+
+    def deserialize(self, value: bytes) -> Any:
+        """What ``serialize`` was given, with tuples as lists."""
+        return unpack(value)
+
+
+def pack(value: Any) -> bytes:
+    """Deflated compact JSON."""
+    return zlib.compress(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(), 6)
+
+
+def unpack(packed: bytes) -> Any:
+    """The data of ``pack``'s answer. Raises ``zlib.error`` for other bytes."""
+    return json.loads(zlib.decompress(packed))
+
+
+class RecordItem(Model):
+    """An item of which the table knows no more than its key: an order, a page, a profile, a payout."""
+
+    class Meta:
+        table_name = ""  # set by store.connect, since the environment is read when first needed
+        connect_timeout_seconds = 2
+        read_timeout_seconds = 5
+        max_retry_attempts = 2
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    body = PackedAttribute()
+
+
+class VersionedItem(RecordItem):
+    """An item that changes: whoever writes it says which version has been read."""
+
+    version = NumberAttribute()
+
+
+class DueIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """The sparse index over accounts with something due, by the instant of the next thing."""
+
+    class Meta:
+        index_name = "due"
+        projection = KeysOnlyProjection()
+
+    due_shard = UnicodeAttribute(hash_key=True)
+    due_at = UnicodeAttribute(range_key=True)
+
+
+class AccountItem(VersionedItem):
+    """A member's account."""
+
+    due_shard = UnicodeAttribute(null=True)
+    due_at = UnicodeAttribute(null=True)
+    due = DueIndex()
+
+
+class EntryItem(RecordItem):
+    """A ledger entry, or a decision: written once, never changed. ``digest`` is that of the content it answers."""
+
+    digest = UnicodeAttribute()
+
+
+class SweepRunItem(RecordItem):
+    """One run of a sweep: how far each shard has come, and what was done.
+
+    By shard, ``progress`` has the number of the last chunk that is done, ``positions`` where the next one begins.
+    """
+
+    progress: MapAttribute[str, int] = MapAttribute()  # type: ignore[no-untyped-call]
+    positions: MapAttribute[str, str] = MapAttribute()  # type: ignore[no-untyped-call]
+    open_shards = NumberAttribute()
+    members = NumberAttribute(default=0)
+    entries = NumberAttribute(default=0)
+    tier_changes = NumberAttribute(default=0)
+
+
+MODELS = (RecordItem, VersionedItem, AccountItem, EntryItem, SweepRunItem)
+
+
+def member_key(member_id: str) -> str:
+    """The partition of all that is a member's own."""
+    return f"M#{member_id}"
+
+
+def entry_key(key: str) -> str:
+    """The partition of one entry; ``key`` comes from the event id, which is what makes a repeat harmless for ever."""
+    return f"E#{key}"
+
+
+def order_key(order_id: str) -> str:
+    """The sort key of a member's order."""
+    return f"O#{order_id}"
+
+
+def journal_key(page: int) -> str:
+    """The sort key of a page of the journal, the list of a member's entries."""
+    return f"J#{page:06d}"
+
+
+def marks_key(page: int) -> str:
+    """The sort key of a page of marks, the things that count once for ever."""
+    return f"K#{page:06d}"
+
+
+def payout_key(order_id: str) -> str:
+    """The partition of the one approved expedited refund of an order, whoever asks."""
+    return f"PAYOUT#{order_id}"
+
+
+def dispute_key(dispute_id: str) -> str:
+    """The partition of the one acceleration of a dispute."""
+    return f"DISPUTE#{dispute_id}"
+
+
+def decision_key(decision_id: str) -> str:
+    """The partition of a decision."""
+    return f"D#{decision_id}"
+
+
+def sweep_key(run_id: str) -> str:
+    """The partition of one run of a sweep."""
+    return f"SWEEP#{run_id}"
+
+
+def due_key(shard: int) -> str:
+    """A partition of the index "due"."""
+    return f"DUE#{shard}"

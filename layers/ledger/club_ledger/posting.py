@@ -1,0 +1,157 @@
+"""The use case "post": an activity event becomes a ledger entry, exactly once (architecture 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from club_ledger import items
+from club_ledger.items import EntryItem, RecordItem
+from club_ledger.store import (
+    Exists,
+    OrderExists,
+    Stale,
+    Store,
+    Transaction,
+    committed,
+    put_order,
+    retrying,
+    write_account,
+)
+from club_rules.account import Account, Entry
+from club_rules.errors import Refused
+from club_rules.events import ActivityEvent
+from club_rules.posting import Posting, names_order, needs_marks, post, release_parked
+from club_rules.programs import Programs
+from club_rules.settling import settle
+from club_rules.times import format_instant
+
+SETTLED_AT_ONCE = 40
+"""So many entries of what fell due are written with one event; more are written before it."""
+
+
+def post_event(
+    store: Store, programs: Programs, event: ActivityEvent, moment: datetime, time_left: Callable[[], float]
+) -> bool:
+    """Posts one event at the UTC instant ``moment``.
+
+    Returns whether it was new; a repeat with the same content changes nothing. ``time_left`` gives the seconds that
+    may still be spent. Raises ``Refused`` (``event_id_reused``) where the id has been used with other content, and
+    ``Unavailable`` where the table did not take it in time: then nothing was posted, or a repeat will say so.
+    """
+    work = _Work(store, programs, event, moment)
+    return retrying(work.attempt, time_left)
+
+
+class _Work:
+    """One event on its way into the ledger, over as many attempts as it takes."""
+
+    def __init__(self, store: Store, programs: Programs, event: ActivityEvent, moment: datetime) -> None:
+        self.store = store
+        self.programs = programs
+        self.event = event
+        self.moment = moment
+        self.tried = False  # the first read may be an old one: it costs half, and the write would fail
+        self.order_is_known = names_order(event.type) and event.type != "order.completed"
+
+    def attempt(self) -> bool:
+        """Reads, decides and writes. Raises ``Stale`` or ``Busy`` where it has to be done again."""
+        try:
+            self._post()
+        except OrderExists as found:
+            self.order_is_known = True
+            raise Stale(self.event.member_id) from found
+        except Exists as found:
+            if found.digest != self.event.digest:
+                raise Refused("event_id_reused", "this event id has been used with other content") from found
+            if self.event.type == "order.completed":
+                self._release(*self._settled())
+            return False
+        return True
+
+    def _post(self) -> None:
+        if not self.event.member_id:
+            self._post_without_member()
+            return
+        account, settled = self._settled()
+        order = None
+        if self.order_is_known:
+            order = self.store.order(account.member_id, self.event.data["order_id"])
+        is_new = order is None
+        marks = self.store.older_marks(account) if needs_marks(self.event.type) else frozenset()
+        posting = post(account, self.programs, self.event, self._at(account), order, marks)
+        if posting.order is not None and "lines" in posting.order and posting.order.get("parked"):
+            marks = self.store.older_marks(account)
+            released = release_parked(account, self.programs, self._at(account), posting.order, marks)
+            posting = Posting(posting.entries + released.entries, posting.order)
+        self._write(account, [*settled, *posting.entries], posting, is_new)
+        if posting.order is not None and "lines" in posting.order and posting.order.get("parked"):
+            self._release(account, [])
+
+    def _settled(self) -> tuple[Account, list[Entry]]:
+        """The account settled to the moment, and the entries of that which are not written yet."""
+        account = self.store.account(self.event.member_id, consistent=self.tried)
+        self.tried = True
+        if account is None:
+            return Account(self.event.member_id), []
+        while True:
+            entries = settle(account, self.programs, self._at(account), at_most=SETTLED_AT_ONCE)
+            if len(entries) < SETTLED_AT_ONCE:
+                return account, entries
+            self._write(account, entries, Posting(entries), False)
+
+    def _at(self, account: Account) -> datetime:
+        """The moment of posting: an account never goes back behind what was posted on it."""
+        return self.moment if account.as_of is None else max(self.moment, account.as_of)
+
+    def _release(self, account: Account, settled: list[Entry]) -> None:
+        """The rest of what was parked for the order, in transactions of their own, after what has been ``settled``."""
+        while True:
+            order = self.store.order(account.member_id, self.event.data["order_id"])
+            if order is None or "lines" not in order or not order.get("parked"):
+                return
+            marks = self.store.older_marks(account)
+            posting = release_parked(account, self.programs, self._at(account), order, marks)
+            self._write(account, [*settled, *posting.entries], posting, False)
+            settled = []
+
+    def _write(self, account: Account, entries: list[Entry], posting: Posting, order_is_new: bool) -> None:
+        transaction = Transaction()
+        write_account(transaction, self.store, self.programs, account, entries)
+        if posting.order is not None:
+            put_order(transaction, account.member_id, posting.order, new=order_is_new)
+        if any(entry.get("type") in ("member.registered", "member.updated") for entry in entries):
+            # with the event's own entry, not with what fell due before it: a repeat, which gets no further, must not
+            # bring an old profile back
+            self._put_profile(transaction)
+        transaction.commit()
+        committed(account)
+
+    def _put_profile(self, transaction: Transaction) -> None:
+        """Personal data is kept apart from the entries (architecture 3.6); the account's version guards it too."""
+        profile = self.store.profile(self.event.member_id) | self.event.data
+        if "birthday" in self.event.data:
+            profile["birthday_set_at"] = format_instant(self.moment)
+        if self.event.type == "member.registered":
+            profile.setdefault("registered_on", self.event.occurred_at.date().isoformat())
+        item = RecordItem(items.member_key(self.event.member_id), items.PROFILE, body=profile)
+        transaction.put(item, None, Stale(self.event.member_id))
+
+    def _post_without_member(self) -> None:
+        """A fact about an item (``price.dropped``): kept once, for whoever follows the table's stream."""
+        event = self.event
+        body = {
+            "entry_id": event.event_id,
+            "key": event.event_id,
+            "event_id": event.event_id,
+            "type": event.type,
+            "occurred_at": format_instant(event.occurred_at),
+            "posted_at": format_instant(self.moment),
+            "digest": event.digest,
+            "data": event.data,
+            "parts": {},
+        }
+        transaction = Transaction()
+        item = EntryItem(items.entry_key(event.event_id), items.SINGLE, digest=event.digest, body=body)
+        transaction.put(item, EntryItem.pk.does_not_exist(), Exists(event.event_id, None))
+        transaction.commit()

@@ -1,0 +1,354 @@
+"""Reading and writing the table: consistent where it matters, one transaction for what belongs together.
+
+Failures come out as what the use cases tell apart (architecture 3.2): ``Exists`` (an entry is there already),
+``Stale`` (somebody else changed the account: read again, decide again) and ``Busy`` (nothing was written; try again).
+They are never mixed up.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pynamodb.connection import Connection
+from pynamodb.exceptions import GetError, PynamoDBException, QueryError, TransactWriteError
+from pynamodb.transactions import TransactWrite
+
+from club_ledger import items
+from club_ledger.items import AccountItem, EntryItem, RecordItem, VersionedItem
+from club_rules.account import Account, Entry, decode_account, encode_account
+from club_rules.errors import Refused, Unavailable
+from club_rules.programs import Programs
+from club_rules.settling import due_at
+from club_rules.times import format_instant
+
+if TYPE_CHECKING:
+    from pynamodb.expressions.condition import Condition
+
+T = TypeVar("T")
+
+_TRANSIENT = frozenset(
+    {
+        "InternalServerError",
+        "ItemCollectionSizeLimitExceededException",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingException",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+
+_TOO_LARGE = frozenset({"ValidationError", "ValidationException"})
+"""The answer where an item would be above 400 KB: well-formed writes, as these are, get it for nothing else."""
+
+
+class Failure(Exception):
+    """A write that did not happen."""
+
+
+class Exists(Failure):
+    """What was to be written once is there already. ``name`` says which, ``digest`` that of what is there."""
+
+    def __init__(self, name: str, digest: str | None) -> None:
+        super().__init__(name)
+        self.name = name
+        self.digest = digest
+
+
+class OrderExists(Failure):
+    """The order that was to be new is there already: something has been parked for it, or it has been posted."""
+
+
+class Stale(Failure):
+    """What was read has changed since."""
+
+
+class Busy(Failure):
+    """The table did not take it, or did not say whether it did."""
+
+
+class Transaction:
+    """The writes that belong together; ``commit`` does all of them or none."""
+
+    def __init__(self) -> None:
+        self._checks: list[tuple[type[Any], str, str, Condition, Failure]] = []
+        self._puts: list[tuple[Any, Condition | None, Failure]] = []
+
+    def check(self, model: type[Any], pk: str, sk: str, condition: Condition, failure: Failure) -> None:
+        """Demands ``condition`` of an item that is not written; ``failure`` is raised where it does not hold."""
+        self._checks.append((model, pk, sk, condition, failure))
+
+    def put(self, item: Any, condition: Condition | None, failure: Failure) -> None:
+        """Writes ``item`` under ``condition``; ``failure`` is raised where it does not hold."""
+        self._puts.append((item, condition, failure))
+
+    def commit(self) -> None:
+        """Carries it out. Raises the failure of the first condition that did not hold, ``Busy``, or ``Refused``
+        (``record_too_large``) for what the table will never take."""
+        try:
+            with TransactWrite(connection=_connection()) as transaction:
+                for model, pk, sk, condition, _ in self._checks:
+                    transaction.condition_check(model, pk, sk, condition=condition)
+                for item, put_condition, _ in self._puts:
+                    transaction.save(item, condition=put_condition, return_values="ALL_OLD")
+        except TransactWriteError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: TransactWriteError) -> Failure:
+        """Which of the conditions failed. PynamoDB writes checks first, then puts, in the order of the calls."""
+        failures = [*(each[4] for each in self._checks), *(each[2] for each in self._puts)]
+        reasons = error.cancellation_reasons if code_of(error) == "TransactionCanceledException" else []
+        for failure, reason in zip(failures, reasons, strict=False):
+            if reason is not None and reason.code == "ConditionalCheckFailed":
+                if isinstance(failure, Exists) and reason.raw_item:
+                    failure.digest = reason.raw_item.get("digest", {}).get("S")
+                return failure
+        codes: set[str | None] = {reason.code for reason in reasons if reason is not None}
+        codes = codes or {code_of(error)}
+        if not codes.isdisjoint(_TOO_LARGE):
+            raise Refused("record_too_large", "a record of this member would exceed what the table takes") from error
+        return _busy(error, codes)
+
+
+class Store:
+    """The table. ``shards`` gives the number of partitions of the index "due"; who only reads members never asks."""
+
+    def __init__(self, shards: Callable[[], int]) -> None:
+        self._shards = shards
+
+    @property
+    def shards(self) -> int:
+        """The number of partitions of the index "due"."""
+        return self._shards()
+
+    def account(self, member_id: str, *, consistent: bool = False) -> Account | None:
+        """A member's account, or ``None``.
+
+        A read that is not ``consistent`` costs half and may be old; writing what was decided on it then fails as
+        ``Stale``. Raises ``Busy``.
+        """
+        item = _get(AccountItem, items.member_key(member_id), items.ACCOUNT, consistent)
+        return None if item is None else decode_account(member_id, int(item.version), item.body)
+
+    def account_and_journal(self, member_id: str, pages: int) -> tuple[Account | None, dict[str, list[str]]]:
+        """A member's account with the latest ``pages`` full pages of the journal by their sort keys, in one request."""
+        found = _reading(
+            lambda: list(
+                VersionedItem.query(
+                    items.member_key(member_id),
+                    VersionedItem.sk.between(items.journal_key(0), items.ACCOUNT),
+                    scan_index_forward=False,
+                    limit=pages + 1,
+                    consistent_read=True,
+                )
+            )
+        )
+        if not found:
+            return None, {}
+        account = decode_account(member_id, int(found[0].version), found[0].body)
+        return account, {item.sk: item.body for item in found[1:]}
+
+    def order(self, member_id: str, order_id: str) -> dict[str, Any] | None:
+        """A member's order record, read consistently; ``None`` where the ledger holds none. Raises ``Busy``."""
+        order: dict[str, Any] | None = self._body(items.member_key(member_id), items.order_key(order_id))
+        return order
+
+    def profile(self, member_id: str) -> dict[str, Any]:
+        """What is kept of the person, apart from the ledger; empty where nothing is. Raises ``Busy``."""
+        return self._body(items.member_key(member_id), items.PROFILE) or {}
+
+    def payout(self, order_id: str) -> dict[str, Any] | None:
+        """The approved expedited refund of an order, whoever asked for it. Raises ``Busy``."""
+        payout: dict[str, Any] | None = self._body(items.payout_key(order_id), items.SINGLE)
+        return payout
+
+    def acceleration(self, dispute_id: str) -> dict[str, Any] | None:
+        """The acceleration of a dispute. Raises ``Busy``."""
+        acceleration: dict[str, Any] | None = self._body(items.dispute_key(dispute_id), items.SINGLE)
+        return acceleration
+
+    def decision(self, decision_id: str) -> tuple[dict[str, Any], str] | None:
+        """A stored decision with the digest of the request that it answers. Raises ``Busy``."""
+        item = _get(EntryItem, items.decision_key(decision_id), items.SINGLE, True)
+        return None if item is None else (item.body, item.digest)
+
+    def velocity(self, member_id: str) -> tuple[list[list[Any]], int]:
+        """The member's approvals of late as ``[instant, minor units]``, and their version (0: none yet)."""
+        item = _get(VersionedItem, items.member_key(member_id), items.VELOCITY, True)
+        return ([], 0) if item is None else (item.body, int(item.version))
+
+    def entry(self, key: str) -> Entry | None:
+        """The entry of that key. Raises ``Busy``."""
+        item = _get(EntryItem, items.entry_key(key), items.SINGLE, True)
+        return None if item is None else item.body
+
+    def entries(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """Entries by their keys. Raises ``Busy``."""
+        wanted = [(items.entry_key(key), items.SINGLE) for key in keys]
+        return {item.body["key"]: item.body for item in _batch(EntryItem, wanted)}
+
+    def pages(self, member_id: str, keys: Iterable[str]) -> dict[str, list[str]]:
+        """Pages of the journal or of the marks by their sort keys. Raises ``Busy``."""
+        pk = items.member_key(member_id)
+        return {item.sk: item.body for item in _batch(RecordItem, [(pk, key) for key in keys])}
+
+    def older_marks(self, account: Account) -> frozenset[str]:
+        """The marks that have left the account for pages of their own. Raises ``Busy``."""
+        if not account.marks_pages:
+            return frozenset()
+        pages = self.pages(account.member_id, map(items.marks_key, range(account.marks_pages)))
+        return frozenset(mark for page in pages.values() for mark in page)
+
+    def due(self, shard: int, until: str, after: dict[str, Any] | None, limit: int) -> tuple[list[str], Any]:
+        """Members of a shard with something due up to the instant ``until``, earliest first.
+
+        Returns at most ``limit`` member ids, and where to go on (``None``: there are no more). The index may lag
+        behind the accounts: what it names is to be looked at, no more. Raises ``Busy``.
+        """
+        found = AccountItem.due.query(
+            items.due_key(shard),
+            AccountItem.due_at <= until,
+            last_evaluated_key=after,
+            limit=limit,
+            page_size=limit,
+        )
+        members = _reading(lambda: [item.pk.removeprefix("M#") for item in found])
+        return members, found.last_evaluated_key if len(members) >= limit else None
+
+    def _body(self, pk: str, sk: str) -> Any:
+        item = _get(RecordItem, pk, sk, True)
+        return None if item is None else item.body
+
+
+def write_account(
+    transaction: Transaction, store: Store, programs: Programs, account: Account, entries: list[Entry]
+) -> None:
+    """Adds to ``transaction``: the account at its next version, its new ``entries``, and the pages they filled.
+
+    ``account`` is as it was read, with the entries applied; once the transaction is committed, ``committed`` has to
+    be told. An entry that is there already fails as ``Exists``, an account that has changed as ``Stale``.
+    """
+    for entry in entries:
+        transaction.put(
+            EntryItem(items.entry_key(entry["key"]), items.SINGLE, digest=entry.get("digest", ""), body=entry),
+            EntryItem.pk.does_not_exist(),
+            # a sweep's entry, or the effect of a parked event, is no event's first posting: somebody else was quicker
+            Exists(entry["key"], None) if entry["key"] == entry.get("event_id") else Stale(account.member_id),
+        )
+    due = due_at(account, programs)
+    pk = items.member_key(account.member_id)
+    item = AccountItem(pk, items.ACCOUNT, version=account.version + 1, body=encode_account(account))
+    if due is not None:
+        item.due_shard = items.due_key(shard_of(account.member_id, store.shards))
+        item.due_at = format_instant(due)
+    unchanged = AccountItem.version == account.version if account.version else AccountItem.pk.does_not_exist()
+    transaction.put(item, unchanged, Stale(account.member_id))
+    for filled, key in ((account.filled_journal, items.journal_key), (account.filled_marks, items.marks_key)):
+        for page, content in filled.items():
+            transaction.put(RecordItem(pk, key(page), body=content), RecordItem.pk.does_not_exist(), Stale(key(page)))
+
+
+def committed(account: Account) -> None:
+    """The transaction that wrote ``account`` was carried out: it stands at its next version."""
+    account.version += 1
+    account.filled_journal.clear()
+    account.filled_marks.clear()
+
+
+def put_order(transaction: Transaction, member_id: str, order: dict[str, Any], *, new: bool) -> None:
+    """Adds the member's order record to ``transaction``; where it is ``new``, one that is there is ``OrderExists``."""
+    item = RecordItem(items.member_key(member_id), items.order_key(order["order_id"]), body=order)
+    transaction.put(item, RecordItem.pk.does_not_exist() if new else None, OrderExists(order["order_id"]))
+
+
+def shard_of(member_id: str, shards: int) -> int:
+    """The partition of the index "due" that a member belongs to."""
+    return zlib.crc32(member_id.encode()) % shards
+
+
+def connect(table_name: str, shards: Callable[[], int]) -> Store:
+    """The store of a table, see ``Store``; the client behind it is made once, at the first call."""
+    for model in items.MODELS:
+        if model.Meta.table_name != table_name:
+            model.Meta.table_name = table_name
+            model._connection = None
+    return Store(shards)
+
+
+def retrying(attempt: Callable[[], T], time_left: Callable[[], float]) -> T:
+    """Calls ``attempt`` again while it fails as ``Stale`` or ``Busy`` and there are seconds left, with jitter.
+
+    ``time_left``: seconds until it has to be over. Raises ``Unavailable`` when they run out; nothing was written.
+    """
+    pause = 0.02
+    while True:
+        try:
+            return attempt()
+        except (Stale, Busy) as failure:
+            wait = random.uniform(0, pause)
+            if time_left() - wait < 1.0:
+                raise Unavailable(
+                    "store_unavailable", "the ledger is busy; the same request may be sent again"
+                ) from failure
+            time.sleep(wait)
+            pause = min(pause * 2, 1.0)
+
+
+_the_connection: Connection | None = None
+
+
+def _connection() -> Connection:
+    """The one client. PynamoDB's transactions want it by itself."""
+    global _the_connection
+    if _the_connection is None:
+        meta = AccountItem.Meta
+        _the_connection = Connection(
+            read_timeout_seconds=meta.read_timeout_seconds,
+            connect_timeout_seconds=meta.connect_timeout_seconds,
+            max_retry_attempts=meta.max_retry_attempts,
+        )
+    return _the_connection
+
+
+def _get(model: type[Any], pk: str, sk: str, consistent: bool) -> Any:
+    try:
+        return _reading(lambda: model.get(pk, sk, consistent_read=consistent))
+    except model.DoesNotExist:
+        return None
+
+
+def _batch(model: type[Any], keys: list[tuple[str, str]]) -> list[Any]:
+    """Items by their keys, consistently: what is named by an account that was read consistently has to be there."""
+    return _reading(lambda: list(model.batch_get(keys, consistent_read=True)))
+
+
+def _reading(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except (GetError, QueryError) as error:
+        raise _busy(error, {code_of(error)}) from error
+
+
+def code_of(error: PynamoDBException) -> str | None:
+    """What DynamoDB calls the failure; ``None`` where no answer came.
+
+    PynamoDB's own ``cause_response_code`` raises ``AttributeError`` for a timeout, whose ``response`` is ``None``.
+    """
+    response = getattr(error.cause, "response", None)
+    return response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+
+
+def _busy(error: PynamoDBException, codes: set[str | None]) -> Busy:
+    """``Busy`` for what may go better the next time; raises ``error`` itself for what will not (a bad request, say)."""
+    if not codes <= _TRANSIENT | {None}:
+        raise error
+    return Busy(", ".join(sorted(str(code) for code in codes)))

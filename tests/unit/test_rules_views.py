@@ -1,0 +1,379 @@
+"""What a member sees: the summary, the statement, and a text for every reason (rules 1.12, contract 2.1)."""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from club_rules import messages, orders, posting, settling, tiers
+from club_rules.account import encode_account
+from club_rules.events import parse_event
+from club_rules.messages import points_text, reason_text
+from club_rules.programs import Program, Programs, load_programs
+from club_rules.views import statement_entry, summary
+from tests.oracle.histories import random_history
+from tests.unit.member import PROGRAMS, Engine, Member, after, changed, line
+
+DAY = "2026-03-10"
+KINDS = ("accrual", "clawback", "expiry", "penalty", "reinstatement", "adjustment", "denied", "parked", "tier_review")
+
+
+def seen(member: Member, program: str) -> dict[str, Any]:
+    """A program's part of the summary, as the member stands."""
+    return summary(member.account, member.programs, member.clock)["programs"][program]
+
+
+def stated(member: Member, program: str, number: int = -1) -> dict[str, Any]:
+    """An entry as a program's statement shows it."""
+    entries = [entry for entry in member.entries if program in entry["parts"]]
+    return statement_entry(entries[number], member.programs.versions(program)[-1])
+
+
+# --- the summary
+
+
+def test_the_summary_of_a_member_without_anything() -> None:
+    member = Member()
+    found = summary(member.account, PROGRAMS, member.clock)
+    assert (found["member_id"], found["as_of"]) == ("m-1", "2026-01-01T12:00:00Z")
+    assert found["programs"].keys() == {"club", "crowns", "vip"}
+    assert found["programs"]["club"] == {
+        "tier": "A0",
+        "tier_since": None,
+        "measure": "points",
+        "points": 0,
+        "next_tier": {"tier": "A1", "from": 1, "missing": 1, "progress_percent": 0},
+        "expiring": [],
+        "privileges": [
+            {"code": "discount_news", "granted": True},
+            {"code": "price_alerts", "granted": False, "unlocked_by": "A1"},
+            {
+                "code": "expedited_refund",
+                "granted": False,
+                "unlocked_by": "A3",
+                "limit": "25.00",
+                "currency": "USD",
+            },
+            {"code": "dispute_acceleration", "granted": False, "unlocked_by": "A4", "days": 5},
+        ],
+        "rewards": 0,
+    }
+    assert found["programs"]["vip"]["next_tier"] == {
+        "tier": "Silver",
+        "from": "999.00",
+        "missing": "999.00",
+        "progress_percent": 0,
+    }
+
+
+def test_the_summary_of_the_contracts_example() -> None:
+    member = Member()
+    member.is_given(600, on="2026-05-02")
+    member.is_given(12, on="2025-12-01", posted="2026-06-01")
+    member.on("2026-11-22")
+    found = seen(member, "club")
+    assert (found["tier"], found["tier_since"], found["points"]) == ("A3", "2026-05-02", 612)
+    assert found["next_tier"] == {"tier": "A4", "from": 2000, "missing": 1388, "progress_percent": 30}
+    assert found["expiring"] == [{"on": "2026-12-01", "points": 12}]
+    assert found["privileges"][2:] == [
+        {"code": "expedited_refund", "granted": True, "limit": "25.00", "currency": "USD"},
+        {"code": "dispute_acceleration", "granted": False, "unlocked_by": "A4", "days": 5},
+    ]
+
+
+def test_spend_is_money() -> None:
+    member = Member()
+    member.buys("o-1", "1000.50", on=DAY)
+    found = seen(member, "vip")
+    assert (found["measure"], found["spend"], found["tier"]) == ("spend", "1000.50", "Silver")
+    assert "points" not in found
+    assert found["next_tier"] == {"tier": "Gold", "from": "3999.00", "missing": "2998.50", "progress_percent": 25}
+    member.on(after(DAY, 60))
+    assert seen(member, "vip")["expiring"] == [{"on": after(DAY, 90), "spend": "1000.50"}]
+
+
+@pytest.mark.parametrize(("days", "shown"), [(334, False), (335, True), (364, True), (365, False)])
+def test_what_expires_within_30_days_is_shown(days: int, shown: bool) -> None:
+    member = Member()
+    member.is_given(12, on=DAY)
+    member.on(after(DAY, days))
+    assert seen(member, "club")["expiring"] == ([{"on": after(DAY, 365), "points": 12}] if shown else [])
+
+
+def test_what_expires_on_one_day_is_one_row_and_rows_are_in_order() -> None:
+    second = changed("club", version="2", effective_from=after(DAY, 5), window_days=360)
+    member = Member(Programs([changed("club"), second]))
+    for days in (5, 0, 2):
+        member.is_given(days + 1, on=after(DAY, days), posted=after(DAY, 5))
+    member.on(after(DAY, 350))
+    assert seen(member, "club")["expiring"] == [
+        {"on": after(DAY, 365), "points": 1 + 6},  # of day 0 by the first version, of day 5 by the second
+        {"on": after(DAY, 367), "points": 3},
+    ]
+
+
+def test_the_shown_balance_is_never_below_zero_and_what_is_missing_is_the_truth() -> None:
+    member = Member()
+    member.is_given(50, "crowns", DAY)
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "return_abuse"})
+    found = seen(member, "crowns")
+    assert (found["points"], found["tier"]) == (0, "none")
+    assert found["next_tier"] == {"tier": "Silver", "from": 1, "missing": 151, "progress_percent": 0}
+    assert stated(member, "crowns")["balance"] == -150
+
+
+def test_at_the_highest_tier_there_is_no_next() -> None:
+    member = Member()
+    member.is_given(2000, on=DAY)
+    found = seen(member, "club")
+    assert (found["tier"], found["next_tier"]) == ("A4", None)
+    assert all(privilege["granted"] for privilege in found["privileges"])
+    assert found["privileges"][2]["limit"] == "100.00"
+
+
+def test_under_a_cap_nothing_is_missing_though_the_tier_is_not_held() -> None:
+    member = Member()
+    member.is_given(2000, "crowns", DAY)
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "extortion"})
+    assert seen(member, "crowns")["next_tier"] == {"tier": "Gold", "from": 101, "missing": 0, "progress_percent": 100}
+
+
+@pytest.mark.parametrize(
+    ("points", "percent", "granted"),
+    [(0, 1, False), (1, 1, True), (101, 2, True), (501, 3, True), (1501, 5, True)],
+)
+def test_a_privilege_by_tier_shows_the_value_of_the_held_tier(points: int, percent: int, granted: bool) -> None:
+    member = Member()
+    if points:
+        member.is_given(points, "crowns", DAY)
+    (privilege,) = seen(member, "crowns")["privileges"]
+    assert (privilege["percent"], privilege["granted"]) == (percent, granted)
+    assert privilege.get("unlocked_by") == (None if granted else "Silver")
+
+
+def test_a_privilege_that_is_switched_off_is_locked_and_nothing_unlocks_it() -> None:
+    club = changed("club")
+    club["privileges"][2]["enabled"] = False
+    member = Member(Programs([club]))
+    member.is_given(2000, on=DAY)
+    assert seen(member, "club")["privileges"][2] == {
+        "code": "expedited_refund",
+        "granted": False,
+        "switched_off": True,
+        "limit": "100.00",
+        "currency": "USD",
+    }
+
+
+def test_the_summary_is_by_the_version_in_force() -> None:
+    second = changed("club", version="2", effective_from=after(DAY, 5))
+    second["tiers"][1]["from"] = 50
+    member = Member(Programs([changed("club"), second]))
+    member.is_given(10, on=DAY)
+    assert (seen(member, "club")["tier"], seen(member, "club")["next_tier"]["missing"]) == ("A1", 90)
+    member.on(after(DAY, 5))
+    assert (seen(member, "club")["tier"], seen(member, "club")["next_tier"]["missing"]) == ("A0", 40)
+
+
+def test_looking_changes_nothing() -> None:
+    member = Member()
+    member.is_given(10, on=DAY)
+    before = json.dumps(encode_account(member.account))
+    seen(member, "vip")
+    assert json.dumps(encode_account(member.account)) == before
+
+
+# --- the statement
+
+
+def test_a_statement_entry_has_the_shape_of_the_contract() -> None:
+    member = Member()
+    member.buys("o-1001", line("12.50", item="i-8"), line("1.99", item="i-9", seller="s-9"), on=DAY)
+    assert stated(member, "club") == {
+        "entry_id": "e-1",
+        "seq": 1,
+        "kind": "accrual",
+        "event_id": "e-1",
+        "occurred_at": "2026-03-10T12:00:00Z",
+        "posted_at": "2026-03-10T12:00:00Z",
+        "program": "club",
+        "program_version": "2017-06",
+        "points": 17,
+        "balance": 17,
+        "expires_on": "2027-03-10",
+        "tier_before": "A0",
+        "tier_after": "A1",
+        "reasons": [
+            {
+                "rule": "purchase",
+                "points": 12,
+                "code": "earned",
+                "text": "12 points for order o-1001",
+                "ref": "o-1001",
+            },
+            {
+                "rule": "purchase",
+                "points": 0,
+                "code": "unit_price_below_minimum",
+                "text": "item i-9 earns nothing: its unit price is below the minimum",
+                "ref": "item i-9",
+            },
+            {"rule": "daily_shopping", "points": 5, "code": "earned", "text": "5 points for shopping on this day"},
+        ],
+        "receipt_id": "e-1~club",
+    }
+
+
+def test_a_statement_entry_of_spend_is_money() -> None:
+    member = Member()
+    member.buys("o-1", "12.50", on=DAY)
+    member.gets_back("o-1", "0.05", on=after(DAY, 1))
+    found = stated(member, "vip")
+    assert (found["spend"], found["balance"], found["kind"]) == ("-0.05", "12.45", "clawback")
+    assert "points" not in found
+    assert found["reasons"] == [
+        {
+            "rule": "spend",
+            "spend": "-0.05",
+            "code": "refunded",
+            "text": "-0.05 USD: order o-1 was refunded, wholly or in part",
+            "ref": "o-1",
+        }
+    ]
+    assert (found["expires_on"], found["tier_before"], found["tier_after"]) == (None, "none", "none")
+
+
+def test_what_falls_due_by_itself_has_no_event() -> None:
+    member = Member()
+    member.is_given(1, on=DAY)
+    member.on(after(DAY, 365))
+    expiry, review = stated(member, "club", -2), stated(member, "club")
+    assert (expiry["kind"], expiry["event_id"], expiry["points"], expiry["balance"]) == ("expiry", None, -1, 0)
+    assert expiry["occurred_at"] == expiry["posted_at"] == f"{after(DAY, 365)}T00:00:00Z"
+    assert expiry["reasons"][0]["text"] == f"-1 point: what was earned on {DAY} has expired"
+    assert (review["kind"], review["points"]) == ("tier_review", 0)
+    assert (review["tier_before"], review["tier_after"]) == ("A1", "A0")
+    assert review["receipt_id"] == f"{review['entry_id']}~club"
+
+
+def test_an_entry_without_a_part_in_a_program_is_not_in_its_statement() -> None:
+    member = Member()
+    member.is_given(1, "crowns", on=DAY)
+    with pytest.raises(KeyError):
+        statement_entry(member.entries[0], load_programs().versions("club")[0])
+
+
+# --- texts
+
+
+def everything_said() -> Iterator[tuple[Program, dict[str, Any], dict[str, Any]]]:
+    """Every reason of many random histories, with its program and its entry."""
+    for seed in range(40):
+        rng = random.Random(seed)
+        engine = Engine()
+        history = random_history(rng, days=rng.choice([100, 800]), events=60)
+        for event, posted in history:
+            engine.post(parse_event(event, now=posted, programs=PROGRAMS), posted)
+        engine.settle(history[-1][1] + timedelta(days=500))
+        for entry in engine.entries:
+            for name, part in entry["parts"].items():
+                for reason in part["reasons"]:
+                    yield PROGRAMS.versions(name)[0], reason, entry
+
+
+def codes_in_the_source() -> set[str]:
+    """Every code that stands in the source as one of a reason."""
+    found: set[str] = set()
+    for module in (orders, posting, settling, tiers):
+        assert module.__file__
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text("utf-8"))):
+            match node:
+                case ast.Dict(keys=keys, values=values):
+                    pairs = zip(keys, values, strict=True)
+                    given = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "code"]
+                case ast.Call(func=ast.Name(id="_denied"), args=[_, code, *_]):
+                    given = [code]
+                case ast.Call(func=ast.Name(id="_reason"), args=[_, _, code, *_]):
+                    given = [code]
+                case ast.Assign(targets=[ast.Name(id="code")], value=code):
+                    given = [code]
+                case ast.Assign(targets=[ast.Tuple(elts=[_, ast.Name(id="code")])], value=ast.Tuple(elts=[_, code])):
+                    given = [code]
+                case _:
+                    continue
+            found |= {code for value in given for code in _constants(value)}
+    found |= set(posting.UNDOING.values()) | {code for _, _, code in posting._ONCE.values()}
+    return found | {kind for data in PROGRAMS.versions("crowns") for kind in data.penalties}
+
+
+def _constants(node: ast.AST) -> list[str]:
+    """The texts that an expression may be; none of one that is computed elsewhere."""
+    if isinstance(node, ast.IfExp):
+        return [*_constants(node.body), *_constants(node.orelse)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def test_every_code_in_the_source_has_a_text() -> None:
+    codes = codes_in_the_source()
+    assert {"earned", "daily_cap", "monthly_cap", "retained", "penalty_ended", "already_reviewed", "spam"} <= codes
+    assert sorted(codes - set(messages._TEXTS)) == ["earned"]
+
+
+def test_no_text_is_left_over() -> None:
+    assert set(messages._TEXTS) <= codes_in_the_source()
+
+
+def test_what_earns_has_a_text_by_its_rule() -> None:
+    rules = {rule for data in PROGRAMS.ids for rule in PROGRAMS.versions(data)[0].data["earning"]}
+    assert {*rules, "promotion"} == set(messages._EARNED)
+
+
+def test_every_reason_of_many_histories_reads_as_a_sentence() -> None:
+    said: set[tuple[str, str]] = set()
+    for program, reason, entry in everything_said():
+        view = statement_entry(entry, program)
+        assert view["kind"] in KINDS
+        text = reason_text(reason, "@amount@")
+        assert "  " not in text
+        assert not re.search(r"[{}]|None", text)
+        assert reason_text({**reason, "ref": "@ref@"}, "") == reason_text(reason, "").replace(
+            reason.get("ref") or "no reference", "@ref@"
+        ), (reason, text)
+        assert not reason["points"] or "@amount@" in text or reason["code"] == "order_fraudulent"
+        said.add((reason["rule"], reason["code"]))
+    # what other programs and versions say, and an order of 0.00, is not in these histories
+    elsewhere = {"promoted", "kept", "rules_changed", "below_one_point", "order_without_value"}
+    assert {code for _, code in said} == codes_in_the_source() - elsewhere
+
+
+@pytest.mark.parametrize("event_type", ["order.refunded", "order.cancelled", "order.flagged_fraudulent"])
+def test_daily_points_that_go_name_the_order_that_took_them(event_type: str) -> None:
+    member = Member()
+    member.buys("o-1", line("12.00", category="tea"), on=DAY)
+    member.does(event_type, {"order_id": "o-1"} | ({"full": True} if event_type == "order.refunded" else {}))
+    for program in ("club", "crowns"):
+        for reason in stated(member, program)["reasons"]:
+            assert reason["ref"] == "o-1"
+            assert "  " not in reason["text"]
+            if event_type != "order.flagged_fraudulent":
+                assert "order o-1 was" in reason["text"]
+
+
+def test_a_text_for_a_code_that_nobody_knows_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        reason_text({"rule": "purchase", "code": "whatever", "points": 0}, "0 points")
+
+
+@pytest.mark.parametrize(
+    ("points", "text"), [(0, "0 points"), (1, "1 point"), (-1, "-1 point"), (2, "2 points"), (-12, "-12 points")]
+)
+def test_a_number_of_points_as_it_is_read(points: int, text: str) -> None:
+    assert points_text(points) == text
