@@ -1,0 +1,124 @@
+"""`python -m local verify`: proves that every account is the sum of its entries (architecture 3.2).
+
+It reads the whole table, which no function of the club may do: a proof wants to see everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import urllib.request
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from club_ledger import items
+from club_ledger.items import unpack
+from club_ledger.store import shard_of
+from club_rules.account import encode_account, rebuild
+from club_rules.programs import Programs, load_programs
+from club_rules.settling import due_at
+from club_rules.times import format_instant
+
+Item = dict[str, Any]
+
+
+class Report(NamedTuple):
+    """How many members were checked, how many entries they have, and what differs (one line each)."""
+
+    members: int
+    entries: int
+    problems: list[str]
+
+
+def scan(client: Any, table_name: str) -> Iterator[Item]:
+    """Every item of a table, with binary as bytes. ``client`` is a boto3 DynamoDB client."""
+    for page in client.get_paginator("scan").paginate(TableName=table_name):
+        yield from page["Items"]
+
+
+def decoded_entries(table: Iterable[Item]) -> Iterator[dict[str, Any]]:
+    """The ledger entries among a table's items, by member and number, one after the other: all of them are many."""
+    prefix = items.entry_key("")
+    packed: list[tuple[str, int, bytes]] = []
+    for item in table:
+        if item["pk"]["S"].startswith(prefix):
+            entry = unpack(item["body"]["B"])
+            if "seq" in entry:
+                packed.append((entry["member_id"], entry["seq"], item["body"]["B"]))
+    for _, _, body in sorted(packed):
+        yield unpack(body)
+
+
+def verify(table: Collection[Item], programs: Programs, shards: int) -> Report:
+    """Rebuilds every account from its entries, and compares all that the table holds of it.
+
+    Compared are the account with its balances, tiers and caps, the journal's pages, and the place in the index of
+    what is due.
+    """
+    own: dict[str, dict[str, Item]] = defaultdict(dict)
+    prefix = items.member_key("")
+    for item in table:
+        if item["pk"]["S"].startswith(prefix):
+            own[item["pk"]["S"].removeprefix(prefix)][item["sk"]["S"]] = item
+    problems: list[str] = []
+    members = count = 0
+    for member_id, group in groupby(decoded_entries(table), key=itemgetter("member_id")):
+        entries = list(group)
+        members, count = members + 1, count + len(entries)
+        faults = _verify_member(member_id, entries, own.pop(member_id, {}), programs, shards)
+        problems += (f"{member_id}: {fault}" for fault in faults)
+    for member_id, left in own.items():
+        problems += (f"{member_id}: {fault}" for fault in _verify_member(member_id, [], left, programs, shards))
+    return Report(members, count, problems)
+
+
+def _verify_member(
+    member_id: str, entries: list[dict[str, Any]], own: dict[str, Item], programs: Programs, shards: int
+) -> Iterator[str]:
+    item = own.get(items.ACCOUNT)
+    if item is None:
+        yield "has entries but no account" if entries else "has items but no account"
+        return
+    try:
+        account = rebuild(member_id, entries)
+    except (ValueError, KeyError) as error:
+        yield f"the entries don't add up: {error}"
+        return
+    stored, given = unpack(item["body"]["B"]), json.loads(json.dumps(encode_account(account)))
+    for field in sorted(stored.keys() | given.keys()):
+        if stored.get(field) != given.get(field):
+            yield f"account field {field!r}: stored {stored.get(field)!r}, the entries give {given.get(field)!r}"
+    for page, keys in account.filled_journal.items():
+        yield from _compare_page(own, items.journal_key(page), keys)
+    for page, marks in account.filled_marks.items():
+        yield from _compare_page(own, items.marks_key(page), marks)
+    due = due_at(account, programs)
+    wanted = None if due is None else (items.due_key(shard_of(member_id, shards)), format_instant(due))
+    found = (item["due_shard"]["S"], item["due_at"]["S"]) if "due_at" in item else None
+    if found != wanted:
+        yield f"due index: stored {found}, the account gives {wanted}"
+
+
+def _compare_page(own: dict[str, Item], key: str, content: list[str]) -> Iterator[str]:
+    stored = unpack(own[key]["body"]["B"]) if key in own else None
+    if stored != content:
+        yield f"page {key}: stored {stored!r}, the entries give {content!r}"
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Asks a running local stack to prove its table; prints what differs. Returns the exit code."""
+    request = urllib.request.Request(f"http://127.0.0.1:{arguments.port}/_local/verify", method="POST", data=b"")
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - the address is this machine's own
+        report = json.load(answer)
+    for problem in report["problems"]:
+        print(problem)
+    print(f"{report['members']} members, {report['entries']} entries: {len(report['problems'])} problems")
+    return 1 if report["problems"] else 0
+
+
+def report_of(client: Any, table_name: str, shards: int) -> Report:
+    """``verify`` over the table that ``client`` sees."""
+    return verify(list(scan(client, table_name)), load_programs(), shards)

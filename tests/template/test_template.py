@@ -1,0 +1,396 @@
+"""What `template.yaml` promises, read from what SAM makes of it: routes, roles, queues, the table, alarms.
+
+A wildcard, an open route or a queue without dead letters is refused here, and an exception has its reason beside it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.template import ROOT, Template, TemplateError, _expand, _overrides
+
+TEMPLATE = Template(ROOT / "template.yaml")
+RESOURCES: dict[str, Any] = _expand((ROOT / "template.yaml").read_text())["Resources"]
+
+# Resources that may end in a star, and why.
+STARS = {
+    r"arn:aws:logs:[^*]*:log-group:/aws/lambda/[^*]*:\*": "a log group's ARN covers its log streams by this ending",
+    r"arn:aws:dynamodb:[^*]*:table/[^*/]*/stream/\*": "ListStreams knows no single stream; Lambda wants it of the role",
+}
+
+
+def of_type(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for logical_id, resource in RESOURCES.items():
+        if resource["Type"] == kind:
+            yield logical_id, TEMPLATE.resolve(resource.get("Properties", {}))
+
+
+def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give every statement of every role and of every queue's policy, with where it stands."""
+    for name, role in of_type("AWS::IAM::Role"):
+        for policy in role.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+    for name, policy in of_type("AWS::SQS::QueuePolicy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield name, statement
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+# ---------------------------------------------------------------- the API
+
+
+def test_routes_and_scopes_are_those_of_the_contract() -> None:
+    assert {(route.method, route.path): set(route.scopes) for route in TEMPLATE.routes} == {
+        ("POST", "/activities"): {"club:ingest"},
+        ("GET", "/members/{member_id}"): {"club:read", "club:support"},
+        ("GET", "/members/{member_id}/statement"): {"club:read", "club:support"},
+        ("POST", "/refunds/expedited"): {"club:decide"},
+        ("POST", "/disputes/acceleration"): {"club:decide"},
+        ("GET", "/decisions/{decision_id}"): {"club:decide", "club:support"},
+    }
+
+
+def test_no_route_is_open() -> None:
+    for route in TEMPLATE.routes:
+        assert route.authorizer is not None, route.path
+        assert route.scopes, f"{route.path}: an empty list of scopes lets any token in"
+        assert route.authorizer.issuer == TEMPLATE.parameters["TokenIssuer"]
+        assert route.authorizer.audience == (TEMPLATE.parameters["TokenAudience"],)
+
+
+def test_only_the_api_and_only_its_own_routes_may_invoke_a_function() -> None:
+    permissions = dict(of_type("AWS::Lambda::Permission"))
+    assert len(permissions) == len(TEMPLATE.routes)
+    for permission in permissions.values():
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        method, path = permission["SourceArn"].rsplit(":", 1)[1].split("/", 2)[2].split("/", 1)
+        known = {(route.method, re.sub(r"\{[^}]+\}", "*", route.path)) for route in TEMPLATE.routes}
+        assert (method, f"/{path}") in known
+
+
+def test_the_api_is_throttled_and_its_log_holds_no_personal_data() -> None:
+    ((_, stage),) = of_type("AWS::ApiGatewayV2::Stage")
+    assert int(stage["DefaultRouteSettings"]["ThrottlingRateLimit"]) > 0
+    assert int(stage["DefaultRouteSettings"]["ThrottlingBurstLimit"]) > 0
+    line = json.loads(stage["AccessLogSettings"]["Format"])
+    assert line["requestId"] == "$context.requestId"
+    for value in line.values():
+        assert not re.search(r"claims|authorizer\.jwt|path|query|sourceIp|identity", value), value
+    assert stage["AccessLogSettings"]["DestinationArn"] == TEMPLATE.arn_of("ApiLogs")
+
+
+# ---------------------------------------------------------------- functions and roles
+
+
+def test_each_function_has_a_role_of_its_own_that_only_lambda_may_take() -> None:
+    roles = [props["Role"] for _, props in of_type("AWS::Lambda::Function")]
+    assert len(roles) == len(set(roles)) == 8
+    for name, role in of_type("AWS::IAM::Role"):
+        assert "ManagedPolicyArns" not in role, f"{name}: a managed policy reaches the whole account"
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        (service,) = listed(statement["Principal"]["Service"])
+        wanted = "lambda" if TEMPLATE.arn_of(name) in roles else "scheduler"
+        assert service == f"{wanted}.amazonaws.com"
+
+
+def test_no_statement_has_a_wildcard_but_where_this_says_why() -> None:
+    seen = set()
+    for where, statement in statements():
+        assert statement["Effect"] == "Allow"
+        assert not {"NotAction", "NotResource", "NotPrincipal"} & statement.keys(), where
+        for action in listed(statement["Action"]):
+            assert re.fullmatch(r"[a-z]+:[A-Za-z]+", action), (where, action)
+        for resource in listed(statement["Resource"]):
+            reasons = [pattern for pattern in STARS if re.fullmatch(pattern, resource)]
+            assert reasons or "*" not in resource, (where, resource)
+            assert resource.startswith("arn:aws:"), (where, resource)
+            seen.update(reasons)
+    assert seen == set(STARS), "an exception that nobody needs any more"
+
+
+def test_nobody_may_scan_or_delete_and_every_use_of_the_table_is_narrowed_by_key() -> None:
+    table = TEMPLATE.arn_of("Ledger")
+    for where, statement in statements():
+        actions = set(listed(statement["Action"]))
+        assert not actions & {"dynamodb:Scan", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}, where
+        assert not any(action.startswith("dynamodb:PartiQL") for action in actions), where
+        resources = listed(statement["Resource"])
+        if any(resource == table or resource.startswith(f"{table}/index/") for resource in resources):
+            (keys,) = statement["Condition"].values()
+            for key in listed(keys["dynamodb:LeadingKeys"]):
+                assert re.fullmatch(r"[A-Z]+#\*", key), (where, key)
+
+
+def test_only_the_decisions_write_payouts_and_only_the_outbox_announces() -> None:
+    def may(action: str, key: str | None = None) -> set[str]:
+        found = set()
+        for spec in TEMPLATE.functions.values():
+            for statement in spec.statements:
+                if action in statement.actions and (key is None or key in statement.leading_keys):
+                    found.add(spec.code.name)
+        return found
+
+    assert may("dynamodb:PutItem", "PAYOUT#*") == {"expedited_refund"}
+    assert may("dynamodb:PutItem", "DISPUTE#*") == {"dispute_acceleration"}
+    assert may("events:PutEvents") == {"publish_changes"}
+    assert may("dynamodb:UpdateItem") == {"expiry_sweep", "demotion_sweep"}
+    assert not may("dynamodb:PutItem") & {"ingest_activity", "member_api", "publish_changes"}
+
+
+def test_each_function_is_built_for_the_same_machine_and_keeps_its_logs_for_a_time() -> None:
+    groups = dict(of_type("AWS::Logs::LogGroup"))
+    used = set()
+    for name, props in of_type("AWS::Lambda::Function"):
+        assert (props["Runtime"], props["Architectures"], props["Handler"]) == ("python3.13", ["arm64"], "app.handler")
+        assert (ROOT / props["Code"]["S3Key"] / "app.py").is_file(), name
+        group = name.removesuffix("Function") + "Logs"
+        assert props["LoggingConfig"]["LogGroup"] == TEMPLATE.name_of(group)
+        assert props["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == Path(props["Code"]["S3Key"]).name
+        used.add(group)
+    assert set(groups) == used | {"ApiLogs"}
+    for settings in groups.values():
+        assert int(settings["RetentionInDays"]) == int(TEMPLATE.parameters["LogRetentionDays"])
+
+
+def test_an_answer_to_the_api_comes_before_the_gateway_gives_up() -> None:
+    for route in TEMPLATE.routes:
+        assert TEMPLATE.functions[route.function].timeout_s < 30
+
+
+def test_layers_are_built_from_their_folders() -> None:
+    folders = {props["Content"]["S3Key"] for _, props in of_type("AWS::Lambda::LayerVersion")}
+    assert folders == {f"layers/{name}/" for name in ("rules", "ledger", "http", "dependencies")}
+    raw = (ROOT / "template.yaml").read_text()
+    for folder in folders:
+        assert (ROOT / folder / "Makefile").is_file()
+    assert raw.count("BuildMethod: makefile") == len(folders)
+
+
+def imports(folder: Path) -> set[str]:
+    text = "\n".join(path.read_text() for path in folder.rglob("*.py"))
+    return set(re.findall(r"^\s*(?:from|import) (club_\w+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("spec", TEMPLATE.functions.values(), ids=lambda spec: spec.code.name)
+def test_a_function_has_the_layers_that_it_imports_and_no_others(spec: Any) -> None:
+    packages = {layer.name: f"club_{layer.name}" for layer in spec.layers if layer.name != "dependencies"}
+    needed = imports(spec.code)
+    for layer in ("ledger", "http", "rules"):  # a layer may need another, by the arrows of the house
+        if f"club_{layer}" in needed:
+            needed |= imports(ROOT / "layers" / layer)
+    assert set(packages.values()) == needed & {"club_rules", "club_ledger", "club_http"}
+    assert ROOT / "layers" / "dependencies" in spec.layers
+
+
+# ---------------------------------------------------------------- queues, mappings, schedules
+
+
+def test_every_queue_has_dead_letters_or_holds_them_for_a_fortnight() -> None:
+    dead = {queue.dead_letters for queue in TEMPLATE.queues.values() if queue.dead_letters}
+    dead |= {spec.async_dead_letters for spec in TEMPLATE.functions.values() if spec.async_dead_letters}
+    dead |= {mapping.on_failure for mapping in TEMPLATE.stream_mappings if mapping.on_failure}
+    for name, props in of_type("AWS::SQS::Queue"):
+        assert props["SqsManagedSseEnabled"] is True
+        assert props["MessageRetentionPeriod"] == 14 * 24 * 3600
+        queue = TEMPLATE.queues[TEMPLATE.arn_of(name)]
+        if queue.arn in dead:
+            assert queue.dead_letters is None
+        else:
+            assert queue.max_receives == 5, f"{name} has no dead letters"
+
+
+def test_no_two_queues_share_their_dead_letters() -> None:
+    shared = [queue.dead_letters for queue in TEMPLATE.queues.values() if queue.dead_letters]
+    assert len(shared) == len(set(shared)) == 3
+
+
+def test_a_dead_letter_raises_an_alarm() -> None:
+    watched = set()
+    for _, alarm in of_type("AWS::CloudWatch::Alarm"):
+        assert alarm["AlarmDescription"].endswith(".")
+        assert alarm["TreatMissingData"] == "notBreaching"
+        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible":
+            assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+            watched.add(alarm["Dimensions"][0]["Value"])
+    holders = {queue.name for queue in TEMPLATE.queues.values() if queue.dead_letters is None}
+    assert watched == holders
+
+
+def test_alarms_are_sent_where_a_topic_is_named_and_only_there() -> None:
+    topic = "arn:aws:sns:eu-west-1:123456789012:alarms"
+    for parameters, expected in (({}, None), ({"AlarmTopicArn": topic}, [topic])):
+        template = Template(ROOT / "template.yaml", parameters)
+        for resource in RESOURCES.values():
+            if resource["Type"] == "AWS::CloudWatch::Alarm":
+                assert template.resolve(resource["Properties"]).get("AlarmActions") == expected
+
+
+def test_a_message_is_hidden_for_six_times_as_long_as_its_function_may_take() -> None:
+    visibility = {TEMPLATE.arn_of(name): props for name, props in of_type("AWS::SQS::Queue")}
+    for mapping in TEMPLATE.queue_mappings:
+        timeout = TEMPLATE.functions[mapping.function].timeout_s
+        assert visibility[mapping.queue]["VisibilityTimeout"] >= 6 * timeout
+        assert mapping.partial_failures
+
+
+def test_what_fails_in_the_stream_is_kept_and_holds_up_nothing_for_ever() -> None:
+    (mapping,) = TEMPLATE.stream_mappings
+    assert mapping.partial_failures
+    assert mapping.bisect
+    assert mapping.attempts is not None
+    assert mapping.on_failure == TEMPLATE.arn_of("ChangeDeadLetters")
+
+
+def test_posting_leaves_a_new_table_its_breath() -> None:
+    parameter = 0
+    for name, props in of_type("AWS::Lambda::EventSourceMapping"):
+        if "sqs" in props["EventSourceArn"]:
+            assert int(props["ScalingConfig"]["MaximumConcurrency"]) >= 2, name
+            parameter += 1
+    assert parameter == 3
+
+
+def test_the_bus_takes_every_type_of_activity_to_the_queue() -> None:
+    (rule,) = TEMPLATE.rules
+    assert rule.bus == TEMPLATE.buses[0]
+    # of every type, known or not: what is not known has to become a dead letter, and not to vanish
+    assert rule.pattern == {"source": ["marketplace"]}
+    assert rule.targets == (TEMPLATE.arn_of("ActivityQueue"),)
+    ((_, props),) = of_type("AWS::Events::Rule")
+    assert props["Targets"][0]["DeadLetterConfig"]["Arn"] == TEMPLATE.arn_of("ActivityDeadLetters")
+
+
+def test_the_bus_may_send_to_these_two_queues_and_nobody_else_may() -> None:
+    policies = dict(of_type("AWS::SQS::QueuePolicy"))
+    assert set(policies) == {"ActivityQueuePolicy", "ActivityDeadLettersPolicy"}
+    for name, policy in policies.items():
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+        assert statement["Resource"] == TEMPLATE.arn_of(name.removesuffix("Policy"))
+        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": TEMPLATE.arn_of("MarketplaceActivity")}}
+
+
+def test_sweeps_run_daily_with_the_scheduled_time_and_a_failed_start_is_kept() -> None:
+    assert set(TEMPLATE.schedules) == {"ExpirySweep", "DemotionSweep"}
+    minutes = {}
+    for _, props in of_type("AWS::Scheduler::Schedule"):
+        assert json.loads(props["Target"]["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
+        daily = re.fullmatch(r"cron\((\d+) 0 \* \* \? \*\)", props["ScheduleExpression"])
+        assert daily is not None
+        minutes[props["Name"]] = int(daily.group(1))
+        assert props["ScheduleExpressionTimezone"] == "UTC"
+        assert props["FlexibleTimeWindow"] == {"Mode": "OFF"}
+        assert props["Target"]["DeadLetterConfig"]["Arn"] == TEMPLATE.arn_of("ScheduleDeadLetters")
+        spec = TEMPLATE.functions[props["Target"]["Arn"]]
+        assert spec.async_dead_letters == TEMPLATE.arn_of("ScheduleDeadLetters")
+    # What has expired is out before tiers are looked at.
+    assert minutes["ExpirySweep"] < minutes["DemotionSweep"]
+
+
+# ---------------------------------------------------------------- the table
+
+
+def test_the_ledger_is_kept_safe() -> None:
+    resource = RESOURCES["Ledger"]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    props = resource["Properties"]
+    assert props["DeletionProtectionEnabled"] is True
+    assert props["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert props["SSESpecification"] == {"SSEEnabled": True}
+    assert props["BillingMode"] == "PAY_PER_REQUEST"
+    assert "TimeToLiveSpecification" not in props, "nothing that counts may vanish by itself"
+
+
+def test_there_is_one_table_with_one_sparse_index() -> None:
+    (table,) = TEMPLATE.tables.values()
+    assert table.create["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    keys = {key["AttributeName"]: key["KeyType"] for key in table.create["KeySchema"]}
+    assert keys == {"pk": "HASH", "sk": "RANGE"}
+    (index,) = table.create["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == "due"
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["due_shard", "due_at"]
+
+
+# ---------------------------------------------------------------- parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TokenIssuer", "http://insecure.example/"),
+        ("TokenIssuer", "https://issuer.example/?x=1"),
+        ("TokenAudience", ""),
+        ("ExpeditedRefunds", "true"),
+        ("LogLevel", "LOUD"),
+        ("LogRetentionDays", "2"),
+        ("AlarmTopicArn", "alarms"),
+        ("Colour", "red"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_refused(name: str, value: str) -> None:
+    with pytest.raises(TemplateError, match=name):
+        Template(ROOT / "template.yaml", {name: value})
+
+
+def test_whom_to_trust_has_no_default(tmp_path: Path) -> None:
+    copy = tmp_path / "template.yaml"
+    copy.write_text((ROOT / "template.yaml").read_text())
+    with pytest.raises(TemplateError, match="TokenIssuer has no default"):
+        Template(copy)  # without samconfig.toml beside it
+
+
+@pytest.mark.parametrize(
+    ("switch", "function", "variable"),
+    [
+        ("ExpeditedRefunds", "expedited_refund", "EXPEDITED_REFUNDS"),
+        ("DisputeAcceleration", "dispute_acceleration", "DISPUTE_ACCELERATION"),
+    ],
+)
+def test_a_switch_reaches_its_function(switch: str, function: str, variable: str) -> None:
+    for value in ("on", "off"):
+        template = Template(ROOT / "template.yaml", {switch: value})
+        assert template.function(function).environment[variable] == value
+
+
+def test_overrides_are_read_as_sam_writes_them() -> None:
+    assert _overrides('A=1 "B=2 3" C=x=y') == {"A": "1", "B": "2 3", "C": "x=y"}
+    assert _overrides(["A=1", "B=2"]) == {"A": "1", "B": "2"}
+
+
+# ---------------------------------------------------------------- the reader itself
+
+
+def test_references_that_lead_nowhere_are_told() -> None:
+    for value in ({"Ref": "Nothing"}, {"Fn::GetAtt": ["Nothing", "Arn"]}, {"Fn::Sub": "${Nothing}"}):
+        with pytest.raises(TemplateError, match="no such"):
+            TEMPLATE.resolve(value)
+    with pytest.raises(TemplateError, match="Fn::ImportValue is not known"):
+        TEMPLATE.resolve({"Fn::ImportValue": "x"})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Fn::Sub": "a-${AWS::Region}-${!Literal}"}, "a-eu-west-1-${Literal}"),
+        ({"Fn::Sub": ["${a}-${Ledger}", {"a": {"Ref": "LogLevel"}}]}, "WARNING-buyers-club-local-Ledger"),
+        ({"Fn::Join": ["/", ["a", {"Ref": "AWS::AccountId"}]]}, "a/123456789012"),
+        ({"Fn::Select": ["1", {"Fn::Split": [",", "a,b,c"]}]}, "b"),
+        ({"Fn::If": ["HasAlarmTopic", 1, 2]}, 2),
+        ([1, {"Ref": "AWS::NoValue"}, {"a": {"Ref": "AWS::NoValue"}, "b": 1}], [1, {"b": 1}]),
+        ({"Fn::GetAtt": "ActivityQueue.QueueName"}, "buyers-club-local-ActivityQueue"),
+        ({"Ref": "ClubBus"}, "buyers-club-local"),
+        ({"Fn::And": [True, {"Fn::Not": [False]}]}, True),
+        ({"Fn::Or": [False, {"Fn::Equals": ["a", "b"]}]}, False),
+    ],
+)
+def test_references_are_resolved_as_cloudformation_does(value: Any, expected: Any) -> None:
+    assert TEMPLATE.resolve(value) == expected
