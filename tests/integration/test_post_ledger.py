@@ -436,7 +436,8 @@ STORE_FAILURES = [
     ("GetItem", "throttle"),
     ("GetItem", "error"),
     ("GetItem", "timeout_before"),
-    ("GetItem", "invalid"),
+    ("GetItem", "denied"),
+    ("TransactWriteItems", "denied"),
     ("TransactWriteItems", "throttle"),
     ("TransactWriteItems", "conflict"),
     ("TransactWriteItems", "conflict_first"),
@@ -465,17 +466,20 @@ def test_only_what_the_store_did_not_take_comes_again(club: Club, operation: str
 
 def test_a_record_that_the_table_never_takes_is_a_dead_letter_that_says_so(club: Club) -> None:
     batch = [record(message(order(f"o-{n}", member_id=f"m-{n}")), message_id=f"{n}") for n in (1, 2, 3)]
-    club.wire.fail("TransactWriteItems", "invalid", about="M#m-2")
+    mend = club.wire.fail("TransactWriteItems", "too_large", about="M#m-2")
 
     assert club.deliver(*batch) == []
 
-    ((reason, _, _),) = club.dead_letters()
+    ((reason, _, body),) = club.dead_letters()
     assert reason == "record_too_large"
     assert (keys_of(club, "m-1"), keys_of(club, "m-2"), keys_of(club, "m-3")) == (["e-o-1"], [], ["e-o-3"])
+    mend()
+    assert club.deliver(record(body)) == []
+    assert keys_of(club, "m-2") == ["e-o-2"]
 
 
 @pytest.mark.parametrize("times", [1, 2, 4, 7])
-@pytest.mark.parametrize(("operation", "kind"), [each for each in STORE_FAILURES if each[1] != "invalid"])
+@pytest.mark.parametrize(("operation", "kind"), [each for each in STORE_FAILURES if each[1] != "denied"])
 def test_a_store_that_fails_for_a_moment_is_asked_again(club: Club, operation: str, kind: str, times: int) -> None:
     club.post(order("o-1"))
     club.wire.fail(operation, kind, times=times)
@@ -926,8 +930,10 @@ def test_personal_data_is_kept_in_one_place_only(club: Club) -> None:
         event("member.updated", "e-3", {"birthday": "1987-06-05"}, member_id="m-43"),
     )
     club.post(event("member.updated", "e-3", {"birthday": "1987-06-06"}, member_id="m-43"))  # refused
-    club.wire.fail("TransactWriteItems", "invalid", about="M#m-44")
+    club.wire.fail("TransactWriteItems", "denied", about="M#m-44")
     club.deliver(record(message(event("member.registered", "e-4", PERSON, member_id="m-44"))))
+    club.wire.fail("TransactWriteItems", "too_large", about="M#m-45")
+    club.deliver(record(message(event("member.registered", "e-5", PERSON, member_id="m-45"))))
     club.announced()
 
     found = club.decoded()

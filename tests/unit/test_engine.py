@@ -23,7 +23,15 @@ from tests.unit.member import PROGRAMS, Engine, changed, reconcile
 
 FACTS = frozenset(
     {
-        *("earned", "refunded", "cancelled", "overturned", "order_not_here_yet", "case_not_confirmed_yet"),
+        *(
+            "earned",
+            "refunded",
+            "cancelled",
+            "found_fraudulent",
+            "overturned",
+            "order_not_here_yet",
+            "case_not_confirmed_yet",
+        ),
         *("return_abuse", "extortion", "coupon_fraud", "spam"),
     }
 )

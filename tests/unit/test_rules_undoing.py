@@ -88,7 +88,7 @@ def test_uncounted_units_of_every_line_return_before_counted_ones_of_any(member:
     [
         ("order.refunded", {"full": True}, "refunded"),
         ("order.cancelled", {}, "cancelled"),
-        ("order.flagged_fraudulent", {}, "order_fraudulent"),
+        ("order.flagged_fraudulent", {}, "found_fraudulent"),
     ],
 )
 def test_an_order_undone_whole_leaves_nothing_and_says_why(

@@ -42,6 +42,7 @@ _TEXTS = {
     "below_one_point": "the order is worth less than one point",
     "order_without_value": "nothing was spent with the order",
     "order_fraudulent": "the order was found fraudulent",
+    "found_fraudulent": "{amount}: order {ref} was found fraudulent",
     "order_excluded": "orders of this kind earn nothing here",
     "order_already_posted": "order {ref} has been posted before",
     "already_expired": "it came too late: what it would have changed has expired",

@@ -289,7 +289,7 @@ def clawback_part(
     """What undoing takes from one program, by the version that the order was posted with.
 
     ``worth_before`` is ``standing_worth`` before ``undo`` changed the order; ``returned`` what ``undo`` returned;
-    ``code`` says why (``refunded``, ``cancelled``, ``order_fraudulent``); ``took`` whether anything was left to take
+    ``code`` says why (``refunded``, ``cancelled``, ``found_fraudulent``); ``took`` whether anything was left to take
     of the order; ``expired`` whether the order's lot has expired: then it takes nothing, but the caps are released
     all the same.
     """

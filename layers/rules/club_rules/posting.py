@@ -31,7 +31,7 @@ PARKED_AT_ONCE = 20
 UNDOING = {
     "order.refunded": "refunded",
     "order.cancelled": "cancelled",
-    "order.flagged_fraudulent": "order_fraudulent",
+    "order.flagged_fraudulent": "found_fraudulent",
 }
 """The events that undo an order, and the reason code of what they take."""
 
