@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import urllib.request
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
@@ -45,8 +46,8 @@ def decoded_entries(table: Iterable[Item]) -> Iterator[dict[str, Any]]:
     packed: list[tuple[str, int, bytes]] = []
     for item in table:
         if item["pk"]["S"].startswith(prefix):
-            entry = unpack(item["body"]["B"])
-            if "seq" in entry:
+            entry = _readable(item)
+            if entry is not None and "seq" in entry:
                 packed.append((entry["member_id"], entry["seq"], item["body"]["B"]))
     for _, _, body in sorted(packed):
         yield unpack(body)
@@ -70,6 +71,11 @@ def verify(table: Collection[Item], programs: Programs, shards: int) -> Report:
         members, count = members + 1, count + len(entries)
         faults = _verify_member(member_id, entries, own.pop(member_id, {}), programs, shards)
         problems += (f"{member_id}: {fault}" for fault in faults)
+    problems += (
+        f"entry {item['pk']['S']}: it can't be read"
+        for item in table
+        if item["pk"]["S"].startswith(items.entry_key("")) and _readable(item) is None
+    )
     for member_id, left in own.items():
         problems += (f"{member_id}: {fault}" for fault in _verify_member(member_id, [], left, programs, shards))
     return Report(members, count, problems)
@@ -87,7 +93,10 @@ def _verify_member(
     except (ValueError, KeyError) as error:
         yield f"the entries don't add up: {error}"
         return
-    stored, given = unpack(item["body"]["B"]), json.loads(json.dumps(encode_account(account)))
+    stored, given = _readable(item), json.loads(json.dumps(encode_account(account)))
+    if stored is None:
+        yield "the account can't be read"
+        return
     for field in sorted(stored.keys() | given.keys()):
         if stored.get(field) != given.get(field):
             yield f"account field {field!r}: stored {stored.get(field)!r}, the entries give {given.get(field)!r}"
@@ -96,14 +105,22 @@ def _verify_member(
     for page, marks in account.filled_marks.items():
         yield from _compare_page(own, items.marks_key(page), marks)
     due = due_at(account, programs)
-    wanted = None if due is None else (items.due_key(shard_of(member_id, shards)), format_instant(due))
-    found = (item["due_shard"]["S"], item["due_at"]["S"]) if "due_at" in item else None
+    wanted = (None, None) if due is None else (items.due_key(shard_of(member_id, shards)), format_instant(due))
+    found = tuple(item[name]["S"] if name in item else None for name in ("due_shard", "due_at"))
     if found != wanted:
         yield f"due index: stored {found}, the account gives {wanted}"
 
 
+def _readable(item: Item) -> Any:
+    """What is packed into an item; ``None`` for what is not, or not by us."""
+    try:
+        return unpack(item["body"]["B"])
+    except (KeyError, ValueError, zlib.error):
+        return None
+
+
 def _compare_page(own: dict[str, Item], key: str, content: list[str]) -> Iterator[str]:
-    stored = unpack(own[key]["body"]["B"]) if key in own else None
+    stored = _readable(own[key]) if key in own else None
     if stored != content:
         yield f"page {key}: stored {stored!r}, the entries give {content!r}"
 

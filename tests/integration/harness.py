@@ -198,9 +198,11 @@ _MOTO = BotocoreStubber.__call__
 
 
 def _failure(kind: str, operation: str, body: Event) -> tuple[int, Event]:
-    if kind == "too_large":  # what no repeat makes better
+    if kind == "too_large":  # an item above 400 KB: what no repeat makes better
+        status, content = faults.failure("conflict", operation, body)
         text = "Item size has exceeded the maximum allowed size"
-        return 400, {"__type": "com.amazon.coral.validate#ValidationException", "message": text}
+        content["CancellationReasons"][-1] = {"Code": "ValidationError", "Message": text}
+        return status, content
     if kind == "denied":  # what nobody foresaw
         text = f"not authorized to perform: dynamodb:{operation}"
         return 400, {"__type": "com.amazon.coral.service#AccessDeniedException", "message": text}

@@ -213,9 +213,9 @@ def test_random_lives_day_by_day(start: Callable[..., Run], seed: int, swept: bo
 
 
 def test_a_slice_of_cdnow_day_by_day(start: Callable[..., Run]) -> None:
-    """Seven of CDNOW's busier customers, with the sweeps of every night, checked after every day."""
+    """Five of CDNOW's busier customers, with the sweeps of every night, checked after every day."""
     log = open_log()
-    busiest = {member for member, _ in Counter(each.member_id for each in log.activities).most_common(175)[::25]}
+    busiest = {member for member, _ in Counter(each.member_id for each in log.activities).most_common(175)[::35]}
     run = start(datetime.combine(log.first_day, time(), UTC))
     worked = 0
     for day, events in log.days():
@@ -232,8 +232,8 @@ def test_a_slice_of_cdnow_day_by_day(start: Callable[..., Run]) -> None:
     run.sweep_until(end + days(400))
     run.judge()
     run.assert_nothing_is_lost()
-    assert worked > 30
-    assert len(busiest) == 7
+    assert worked > 25
+    assert len(busiest) == 5
     assert_announced(run)
 
 
@@ -258,7 +258,7 @@ def assert_announced(run: Run) -> None:
 # --- in any order, as often as it likes -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.parametrize("seed", [11, 12])
 def test_shuffled_and_repeated_delivery(start: Callable[..., Run], seed: int) -> None:
     """All at one time, in any order, some of it several times, in any door's batches."""
     history = lives(seed, members=4, span=300, events=30)

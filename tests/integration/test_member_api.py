@@ -558,8 +558,8 @@ def test_a_cursor_holds_for_its_own_statement(club: Club) -> None:
 @pytest.fixture
 def decided(club: Club) -> Event:
     """A decision that the ledger holds."""
-    decision: Event = {"decision_id": "refund~r-5001", "decision": "approved", "checks": [{"code": "tier_entitles"}]}
-    item = EntryItem(items.decision_key("refund~r-5001"), items.SINGLE, digest="d", body=decision)
+    decision: Event = {"decision_id": "d-5001", "decision": "approved", "checks": [{"code": "tier_entitles"}]}
+    item = EntryItem(items.decision_key("d-5001"), items.SINGLE, digest="d", body=decision)
     aws("dynamodb").put_item(TableName=club.table, Item=item.serialize())
     return decision
 
@@ -568,13 +568,22 @@ def decided(club: Club) -> Event:
 def test_a_stored_decision_is_read(club: Club, decided: Event, scope: str) -> None:
     club.wire.sent.clear()
 
-    assert club.get("/decisions/refund~r-5001", scope=scope) == (200, decided)
+    assert club.get("/decisions/d-5001", scope=scope) == (200, decided)
 
     assert club.wire.operations() == ["GetItem"]
-    assert club.invoke("member_api", sample("member_api_decision"))["statusCode"] == 200
 
 
-@pytest.mark.parametrize("decision_id", ["refund~r-1", "x" * 3000, "refund~r-5001\n", "#", "\u0000"])
+def test_the_sample_reads_the_decision_on_the_sample(club: Club) -> None:
+    answer = club.invoke("expedited_refund", sample("expedited_refund"))
+    assert answer["statusCode"] == 200
+
+    read = club.invoke("member_api", sample("member_api_decision"))
+
+    assert read["statusCode"] == 200
+    assert json.loads(read["body"]) == json.loads(answer["body"])
+
+
+@pytest.mark.parametrize("decision_id", ["d-1", "x" * 3000, "d-5001\n", "#", "\u0000"])
 def test_a_decision_that_is_not_there(club: Club, decided: Event, decision_id: str) -> None:
     status, body = club.get(f"/decisions/{decision_id}", scope="club:decide")
 
@@ -584,7 +593,7 @@ def test_a_decision_that_is_not_there(club: Club, decided: Event, decision_id: s
 def test_a_member_reads_no_decision(club: Club, decided: Event) -> None:
     club.wire.sent.clear()
 
-    assert club.get("/decisions/refund~r-5001", scope="club:read")[0] == 403
+    assert club.get("/decisions/d-5001", scope="club:read")[0] == 403
     assert club.wire.operations() == []
 
 

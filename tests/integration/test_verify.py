@@ -124,6 +124,11 @@ CORRUPTIONS: dict[str, Corruption] = {
     "that one is due who isn't": lambda t: t["M#m-44", items.ACCOUNT].update(
         due_at={"S": "2026-12-01T00:00:00Z"}, due_shard={"S": "DUE#0"}
     ),
+    "half of its place": lambda t: t[ACCOUNT].pop("due_shard"),
+    # what can't be read at all
+    "the account's bytes": lambda t: t[ACCOUNT].update(body={"B": b"not deflated"}),
+    "an entry's bytes": lambda t: t[of_kind(t, "clawback")].update(body={"B": b"not deflated"}),
+    "a page's bytes": lambda t: t["M#m-42", "J#000000"].update(body={"B": b"not deflated"}),
     # the entries
     "an accrual's points": lambda t: changed(t, of_kind(t, "accrual"), lambda e: first_part(e).update(points=999)),
     "an accrual's balance": lambda t: changed(t, of_kind(t, "accrual"), lambda e: first_part(e).update(balance=999)),

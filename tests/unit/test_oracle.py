@@ -745,7 +745,8 @@ def assert_valid(history: History) -> None:
             continue
         seen[event["event_id"]] = event
         late = posted - datetime.fromisoformat(event["occurred_at"])
-        assert timedelta(minutes=-5) <= late <= timedelta(days=400)
+        # a repeat comes later than its first delivery, which may be among the postings left out
+        assert timedelta(minutes=-5) <= late <= timedelta(days=800)
         for name, value in event["data"].items():
             if name.endswith("_id"):
                 assert ID.fullmatch(value)

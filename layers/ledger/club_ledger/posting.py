@@ -21,6 +21,7 @@ from club_ledger.store import (
 from club_rules.account import Account, Entry
 from club_rules.errors import Refused
 from club_rules.events import ActivityEvent
+from club_rules.orders import may_release
 from club_rules.posting import Posting, names_order, needs_marks, post, release_parked
 from club_rules.programs import Programs
 from club_rules.settling import settle
@@ -80,12 +81,12 @@ class _Work:
         is_new = order is None
         marks = self.store.older_marks(account) if needs_marks(self.event.type) else frozenset()
         posting = post(account, self.programs, self.event, self._at(account), order, marks)
-        if posting.order is not None and "lines" in posting.order and posting.order.get("parked"):
+        if may_release(posting.order):
             marks = self.store.older_marks(account)
             released = release_parked(account, self.programs, self._at(account), posting.order, marks)
             posting = Posting(posting.entries + released.entries, posting.order)
         self._write(account, [*settled, *posting.entries], posting, is_new)
-        if posting.order is not None and "lines" in posting.order and posting.order.get("parked"):
+        if may_release(posting.order):
             self._release(account, [])
 
     def _settled(self) -> tuple[Account, list[Entry]]:
@@ -108,7 +109,7 @@ class _Work:
         """The rest of what was parked for the order, in transactions of their own, after what has been ``settled``."""
         while True:
             order = self.store.order(account.member_id, self.event.data["order_id"])
-            if order is None or "lines" not in order or not order.get("parked"):
+            if not may_release(order):
                 return
             marks = self.store.older_marks(account)
             posting = release_parked(account, self.programs, self._at(account), order, marks)
@@ -129,8 +130,9 @@ class _Work:
 
     def _put_profile(self, transaction: Transaction) -> None:
         """Personal data is kept apart from the entries (architecture 3.6); the account's version guards it too."""
-        profile = self.store.profile(self.event.member_id) | self.event.data
-        if "birthday" in self.event.data:
+        known = self.store.profile(self.event.member_id)
+        profile = known | self.event.data
+        if "birthday" in self.event.data and self.event.data["birthday"] != known.get("birthday"):
             profile["birthday_set_at"] = format_instant(self.moment)
         if self.event.type == "member.registered":
             profile.setdefault("registered_on", self.event.occurred_at.date().isoformat())

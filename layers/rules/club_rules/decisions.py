@@ -31,7 +31,7 @@ from club_rules.events import (
     _object,
 )
 from club_rules.money import CURRENCIES, format_money
-from club_rules.orders import OrderRecord, remaining_value
+from club_rules.orders import OrderRecord, is_held, remaining_value
 from club_rules.programs import Program, Programs
 from club_rules.times import format_instant, parse_instant
 
@@ -523,7 +523,7 @@ def _order_checks(request: RefundRequest, order: OrderRecord | None, is_required
     """
     amount = format_money(request.amount, request.currency)
     eligible = str(request.order_eligible).lower()
-    if order is None or "lines" not in order:
+    if not is_held(order):
         detail = "the order is not held in the member's ledger, so there is no value to compare with"
         within_order = _check("amount_within_order", NOT_APPLICABLE, detail, amount, "none")
         detail = f"the member's ledger does not hold order {request.order_id}"

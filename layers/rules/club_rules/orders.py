@@ -7,7 +7,7 @@ same points: what the order earned is always what remains of it gives.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from club_rules.account import Part, ProgramAccount
 from club_rules.programs import Program, Purchase
@@ -35,6 +35,16 @@ def new_order(data: dict[str, Any], event_id: str) -> OrderRecord:
         "status": FRAUDULENT if fraudulent else OPEN,
         "programs": {},
     }
+
+
+def is_held(order: OrderRecord | None) -> TypeGuard[OrderRecord]:
+    """Whether the ledger holds the order itself, and not just events that wait for it."""
+    return order is not None and "lines" in order
+
+
+def may_release(order: OrderRecord | None) -> TypeGuard[OrderRecord]:
+    """Whether events that waited for the order may take effect now: it is held, and they have not yet."""
+    return is_held(order) and bool(order.get("parked"))
 
 
 def remaining_value(order: OrderRecord) -> int:

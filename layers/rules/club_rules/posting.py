@@ -15,6 +15,7 @@ from club_rules.orders import (
     OrderRecord,
     clawback_part,
     has_item,
+    is_held,
     new_order,
     order_part,
     remaining_value,
@@ -82,7 +83,7 @@ def post(
     if event.type == "order.completed":
         return _post_order(account, programs, event, moment, order)
     if event.type in UNDOING or event.type == "review.posted":
-        if order is None or "lines" not in order:
+        if not is_held(order):
             return _park(account, programs, event, moment, order)
         return _post_on_order(account, programs, event, moment, order, older_marks)
     entry = _entry(account, event, moment)
@@ -181,7 +182,7 @@ def _post_order(
 ) -> Posting:
     entry = _entry(account, event, moment)
     judging = _judging(programs, account, event)
-    if known is not None and "lines" in known:
+    if is_held(known):
         for state, program, _ in judging:
             rule = "spend" if program.purchase is None else "purchase"
             reason = _reason(rule, 0, "order_already_posted", event.data["order_id"])
