@@ -15,17 +15,13 @@ from typing import Any
 
 from club_ledger import items
 from club_ledger.items import AccountItem, EntryItem, RecordItem, VersionedItem
-from club_ledger.store import Exists, Stale, Store, Transaction, committed, retrying, write_account
+from club_ledger.store import Exists, Stale, Store, Transaction, retrying, settle_and_write, write_account
 from club_rules import decisions
 from club_rules.account import Account, Entry
 from club_rules.decisions import Approval, Decision, DisputeFacts, DisputeRequest, RefundFacts, RefundRequest
 from club_rules.errors import Conflict
 from club_rules.programs import Programs
-from club_rules.settling import settle
 from club_rules.times import format_instant, parse_instant
-
-SETTLED_AT_ONCE = 40
-"""So many entries of what fell due are written with one decision; more are written before it."""
 
 _Judge = Callable[[Account, Transaction], Decision]
 """Decides on a settled account; adds to the transaction what only an approval writes."""
@@ -136,14 +132,7 @@ def _settled(store: Store, programs: Programs, member_id: str, moment: datetime)
     if account is None:
         return Account(member_id), []
     until = moment if account.as_of is None else max(moment, account.as_of)
-    while True:
-        entries = settle(account, programs, until, at_most=SETTLED_AT_ONCE)
-        if len(entries) < SETTLED_AT_ONCE:
-            return account, entries
-        transaction = Transaction()
-        write_account(transaction, store, programs, account, entries)
-        transaction.commit()
-        committed(account)
+    return account, settle_and_write(store, programs, account, until)
 
 
 def _demand_unchanged(transaction: Transaction, account: Account) -> None:

@@ -16,6 +16,7 @@ from club_ledger.store import (
     committed,
     put_order,
     retrying,
+    settle_and_write,
     write_account,
 )
 from club_rules.account import Account, Entry
@@ -24,11 +25,7 @@ from club_rules.events import ActivityEvent
 from club_rules.orders import may_release
 from club_rules.posting import Posting, names_order, needs_marks, post, release_parked
 from club_rules.programs import Programs
-from club_rules.settling import settle
 from club_rules.times import format_instant
-
-SETTLED_AT_ONCE = 40
-"""So many entries of what fell due are written with one event; more are written before it."""
 
 
 def post_event(
@@ -95,11 +92,7 @@ class _Work:
         self.tried = True
         if account is None:
             return Account(self.event.member_id), []
-        while True:
-            entries = settle(account, self.programs, self._at(account), at_most=SETTLED_AT_ONCE)
-            if len(entries) < SETTLED_AT_ONCE:
-                return account, entries
-            self._write(account, entries, Posting(entries), False)
+        return account, settle_and_write(self.store, self.programs, account, self._at(account))
 
     def _at(self, account: Account) -> datetime:
         """The moment of posting: an account never goes back behind what was posted on it."""
@@ -121,9 +114,7 @@ class _Work:
         write_account(transaction, self.store, self.programs, account, entries)
         if posting.order is not None:
             put_order(transaction, account.member_id, posting.order, new=order_is_new)
-        if any(entry.get("type") in ("member.registered", "member.updated") for entry in entries):
-            # with the event's own entry, not with what fell due before it: a repeat, which gets no further, must not
-            # bring an old profile back
+        if self.event.type in ("member.registered", "member.updated"):
             self._put_profile(transaction)
         transaction.commit()
         committed(account)

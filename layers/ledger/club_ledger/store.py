@@ -11,6 +11,7 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pynamodb.connection import Connection
@@ -22,7 +23,7 @@ from club_ledger.items import AccountItem, EntryItem, RecordItem, VersionedItem
 from club_rules.account import Account, Entry, decode_account, encode_account
 from club_rules.errors import Refused, Unavailable
 from club_rules.programs import Programs
-from club_rules.settling import due_at
+from club_rules.settling import due_at, settle
 from club_rules.times import format_instant
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ _TRANSIENT = frozenset(
         "TransactionInProgressException",
     }
 )
+
+SETTLED_AT_ONCE = 40
+"""So many entries of what fell due are written in one transaction: well within DynamoDB's 100 items and 4 MB."""
 
 _TOO_LARGE = frozenset({"ValidationError", "ValidationException"})
 """The answer where an item would be above 400 KB: well-formed writes, as these are, get it for nothing else."""
@@ -262,6 +266,22 @@ def committed(account: Account) -> None:
     account.version += 1
     account.filled_journal.clear()
     account.filled_marks.clear()
+
+
+def settle_and_write(store: Store, programs: Programs, account: Account, until: datetime) -> list[Entry]:
+    """Settles ``account``, in place, to the UTC instant ``until``, before something else is done with it.
+
+    Returns the entries of what fell due, to be written together with that. Where they are too many for one
+    transaction, the earlier ones are written here. Raises ``Stale`` and ``Busy``.
+    """
+    while True:
+        entries = settle(account, programs, until, at_most=SETTLED_AT_ONCE)
+        if len(entries) < SETTLED_AT_ONCE:
+            return entries
+        transaction = Transaction()
+        write_account(transaction, store, programs, account, entries)
+        transaction.commit()
+        committed(account)
 
 
 def put_order(transaction: Transaction, member_id: str, order: dict[str, Any], *, new: bool) -> None:

@@ -15,7 +15,7 @@ from pynamodb.exceptions import PutError, UpdateError
 
 from club_ledger import items
 from club_ledger.items import SweepRunItem
-from club_ledger.store import Store, Transaction, code_of, committed, retrying, write_account
+from club_ledger.store import SETTLED_AT_ONCE, Store, Transaction, code_of, committed, retrying, write_account
 from club_rules.errors import FieldError, InvalidInput, Unavailable
 from club_rules.programs import Programs
 from club_rules.settling import settle
@@ -23,8 +23,6 @@ from club_rules.times import format_instant, parse_instant
 
 CHUNK = 25
 """So many due members are worked off for one message: well within an invocation's time."""
-
-SETTLED_AT_ONCE = 40
 
 EXPIRY_SWEEP, DEMOTION_SWEEP = "ExpirySweep", "DemotionSweep"
 
