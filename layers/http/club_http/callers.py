@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from club_rules.errors import Forbidden, NotFound
+from club_rules.errors import Forbidden, member_not_found
 
 # Ids as in rules 1.3. What is no id is no member: it is not even looked for.
 _is_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}").fullmatch
@@ -54,11 +54,6 @@ def resolve_member(caller: Caller, member_id: str) -> str:
     if not _is_id(wanted) or wanted == _ME or (wanted != caller.sub and not caller.has("club:support")):
         raise member_not_found()
     return wanted
-
-
-def member_not_found() -> NotFound:
-    """Make the one answer for a member who does not exist, was erased, or is not the caller's to see."""
-    return NotFound("member_not_found", "there is no such member")
 
 
 def _words(granted: object) -> frozenset[str]:

@@ -131,8 +131,7 @@ def _settled(store: Store, programs: Programs, member_id: str, moment: datetime)
     account = store.account(member_id, consistent=True)
     if account is None:
         return Account(member_id), []
-    until = moment if account.as_of is None else max(moment, account.as_of)
-    return account, settle_and_write(store, programs, account, until)
+    return account, settle_and_write(store, programs, account, account.not_before(moment))
 
 
 def _demand_unchanged(transaction: Transaction, account: Account) -> None:

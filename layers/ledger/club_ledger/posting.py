@@ -77,10 +77,10 @@ class _Work:
             order = self.store.order(account.member_id, self.event.data["order_id"])
         is_new = order is None
         marks = self.store.older_marks(account) if needs_marks(self.event.type) else frozenset()
-        posting = post(account, self.programs, self.event, self._at(account), order, marks)
+        posting = post(account, self.programs, self.event, account.not_before(self.moment), order, marks)
         if may_release(posting.order):
             marks = self.store.older_marks(account)
-            released = release_parked(account, self.programs, self._at(account), posting.order, marks)
+            released = release_parked(account, self.programs, account.not_before(self.moment), posting.order, marks)
             posting = Posting(posting.entries + released.entries, posting.order)
         self._write(account, [*settled, *posting.entries], posting, is_new)
         if may_release(posting.order):
@@ -92,11 +92,7 @@ class _Work:
         self.tried = True
         if account is None:
             return Account(self.event.member_id), []
-        return account, settle_and_write(self.store, self.programs, account, self._at(account))
-
-    def _at(self, account: Account) -> datetime:
-        """The moment of posting: an account never goes back behind what was posted on it."""
-        return self.moment if account.as_of is None else max(self.moment, account.as_of)
+        return account, settle_and_write(self.store, self.programs, account, account.not_before(self.moment))
 
     def _release(self, account: Account, settled: list[Entry]) -> None:
         """The rest of what was parked for the order, in transactions of their own, after what has been ``settled``."""
@@ -105,7 +101,7 @@ class _Work:
             if not may_release(order):
                 return
             marks = self.store.older_marks(account)
-            posting = release_parked(account, self.programs, self._at(account), order, marks)
+            posting = release_parked(account, self.programs, account.not_before(self.moment), order, marks)
             self._write(account, [*settled, *posting.entries], posting, False)
             settled = []
 

@@ -15,7 +15,7 @@ from typing import Any
 from club_ledger import items
 from club_ledger.store import Store
 from club_rules.account import JOURNAL_PAGE, Account, Entry
-from club_rules.errors import FieldError, InvalidInput, NotFound, pointer_token
+from club_rules.errors import FieldError, InvalidInput, NotFound, member_not_found, pointer_token
 from club_rules.programs import Programs
 from club_rules.settling import settle
 from club_rules.times import parse_day, parse_instant
@@ -36,7 +36,7 @@ def read_summary(store: Store, programs: Programs, member_id: str, moment: datet
     """The member in every program at ``moment``, by one request. Raises ``NotFound`` and ``Busy``."""
     account = store.account(member_id, consistent=True)
     if account is None:
-        raise unknown_member()
+        raise member_not_found()
     _settle_wholly(account, programs, moment)
     return summary(account, programs, moment)
 
@@ -53,7 +53,7 @@ def read_statement(
     wanted = _StatementQuery(programs, member_id, query)
     account, pages = store.account_and_journal(member_id, LIMIT // JOURNAL_PAGE)
     if account is None:
-        raise unknown_member()
+        raise member_not_found()
     journal = _Journal(store, account, pages)
     pending = _settle_wholly(account, programs, moment)
     found = [entry for entry in reversed(pending) if wanted.shows(entry)]
@@ -79,11 +79,6 @@ def read_decision(store: Store, decision_id: str) -> dict[str, Any]:
     if found is None:
         raise NotFound("decision_not_found", "there is no such decision")
     return found[0]
-
-
-def unknown_member() -> NotFound:
-    """The answer for a member that is not there: the same as for one whom the caller may not see."""
-    return NotFound("member_not_found", "there is no such member")
 
 
 def _settle_wholly(account: Account, programs: Programs, moment: datetime) -> list[Entry]:

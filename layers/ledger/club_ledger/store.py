@@ -190,11 +190,6 @@ class Store:
         item = _get(VersionedItem, items.member_key(member_id), items.VELOCITY, True)
         return ([], 0) if item is None else (item.body, int(item.version))
 
-    def entry(self, key: str) -> Entry | None:
-        """The entry of that key. Raises ``Busy``."""
-        item = _get(EntryItem, items.entry_key(key), items.SINGLE, True)
-        return None if item is None else item.body
-
     def entries(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Entries by their keys. Raises ``Busy``."""
         wanted = [(items.entry_key(key), items.SINGLE) for key in keys]

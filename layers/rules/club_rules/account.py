@@ -120,6 +120,10 @@ class Account:
             state = self.programs[program_id] = ProgramAccount()
         return state
 
+    def not_before(self, moment: datetime) -> datetime:
+        """``moment``, or the instant of what was posted last where that is later: an account never goes back."""
+        return moment if self.as_of is None else max(moment, self.as_of)
+
     def clone(self) -> Account:
         """An independent copy."""
         return decode_account(self.member_id, self.version, encode_account(self))
@@ -232,8 +236,7 @@ def apply_entry(account: Account, entry: Entry) -> None:
     if seq != account.seq + 1:
         raise ValueError(f"entry {seq} does not follow entry {account.seq} of {account.member_id}")
     account.seq = seq
-    posted_at = parse_instant(entry["posted_at"])
-    account.as_of = posted_at if account.as_of is None else max(account.as_of, posted_at)
+    account.as_of = account.not_before(parse_instant(entry["posted_at"]))
     for program_id, part in entry["parts"].items():
         _apply_part(account.program(program_id), part, seq)
     if "case" in entry:

@@ -54,6 +54,11 @@ class NotFound(ClubError):
     """There is no such thing, or none that this caller may know of."""
 
 
+def member_not_found() -> NotFound:
+    """Make the one answer for a member who does not exist, was erased, or is not the caller's to see."""
+    return NotFound("member_not_found", "there is no such member")
+
+
 class Conflict(ClubError):
     """The same id was used before, with other content."""
 
