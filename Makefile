@@ -17,15 +17,19 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps --re
 SOURCES := $(wildcard functions layers local tests benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve token redrive test check format lock clean
+.PHONY: help setup run serve token redrive test fuzz-api examples screenshots check format lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make run      replay the CDNOW purchase log through the whole club; LOG=file.csv another log, FULL=1 all of CDNOW'
-	@echo 'make serve    the local stack on 127.0.0.1; PORT=3000 NOW=2026-11-22T10:15:00Z'
+	@echo 'make serve    the local stack on 127.0.0.1, with links to the privilege centre; PORT=3000'
+	@echo '              it replays some members of CDNOW first; NOW=2026-11-22T10:15:00Z an empty club, its clock there'
 	@echo 'make token    a token that the local stack accepts; SUB=m-42 SCOPES="club:read club:decide"'
 	@echo 'make redrive  send the dead letters of a serving stack round again; PORT=3000'
 	@echo 'make test     the whole test suite; ARGS="-k refund" is handed to pytest'
+	@echo 'make fuzz-api the API against openapi.json with made-up requests; EXAMPLES=1000 for each route'
+	@echo 'make examples openapi.json with the answers that the local stack gives to its requests'
+	@echo 'make screenshots  the picture of the privilege centre in the README, by the machine'\''s chromium'
 	@echo 'make check    format, lint, types, template'
 	@echo 'make format   let ruff format the code and mend what it can'
 	@echo 'make lock     resolve the requirement files anew; UPGRADE=1 takes the newest versions'
@@ -55,7 +59,18 @@ redrive: $(VENV)/.ready
 # --- what a builder runs ------------------------------------------------------------------------------------------
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -q -n auto tests $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests $(ARGS)
+
+# Other requests each time; `make test` makes up a few for each route, in CI always the same.
+fuzz-api: $(VENV)/.ready
+	FUZZ_EXAMPLES='$(or $(EXAMPLES),1000)' HYPOTHESIS_PROFILE=dev \
+		$(BIN)/python -m pytest -q -n auto tests/local/test_api_fuzz.py $(ARGS)
+
+examples: $(VENV)/.ready
+	$(BIN)/python -m tests.local.api_examples
+
+screenshots: $(VENV)/.ready
+	$(BIN)/python -m tests.browser.screenshots
 
 # Each function is checked by itself, with its own folder on the path as on Lambda: every one has a module `app`.
 # sam lives in its own environment. It asks for a region, and for no account and no network; a profile that is set

@@ -36,9 +36,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    serve = commands.add_parser("serve", help="leave the stack running on 127.0.0.1")
+    serve = commands.add_parser(
+        "serve",
+        help="leave the stack running on 127.0.0.1",
+        description="Leaves the stack running on 127.0.0.1. Before it answers, it replays a part of a real purchase "
+        "log (some seconds), moved so that it ends now; with --now or --empty the club starts without members.",
+    )
     serve.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
-    serve.add_argument("--now", type=_instant, help="the clock at the start, such as 2026-11-22T10:15:00Z")
+    serve.add_argument("--now", type=_instant, help="an empty club, its clock here, such as 2026-11-22T10:15:00Z")
+    serve.add_argument("--empty", action="store_true", help="an empty club, its clock at the machine's time")
     serve.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="of the functions")
     serve.add_argument("--quiet", action="store_true", help="no line for each request")
     serve.set_defaults(run=_serve)
@@ -62,6 +68,19 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--port", type=_port, default=DEFAULT_PORT)
     verify.set_defaults(run=_verify)
 
+    standing = commands.add_parser("standing", help="look after the counts of who holds which tier")
+    standing_commands = standing.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    rebuilding = standing_commands.add_parser(
+        "rebuild",
+        help="bring the counts to what the accounts hold, of a running stack or of a deployed table",
+        description="Brings the counts of who holds which tier to what the accounts hold, and says what was wrong. "
+        "The club may go on meanwhile. Reads the whole table.",
+    )
+    where = rebuilding.add_mutually_exclusive_group()
+    where.add_argument("--port", type=_port, default=DEFAULT_PORT, help="of a running stack (default: %(default)s)")
+    where.add_argument("--table", metavar="NAME", help="a deployed table, with the credentials that AWS's tools find")
+    rebuilding.set_defaults(run=_standing)
+
     commands.add_parser("replay", help="replay a purchase log through the whole stack; see replay --help")
     return parser
 
@@ -82,32 +101,63 @@ def _instant(text: str) -> datetime:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from local.server import Server, wire
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    if trouble := _taken(options.port):
+        return _port_trouble(options.port, trouble)
+    from local import demo
+    from local.logs import LogError
+    from local.replay.drive import Rejected
+    from local.server import Server
     from local.stack import Stack
 
     parameters = {"LogLevel": options.log_level} if options.log_level else None
     now = options.now or datetime.now(UTC).replace(microsecond=0)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     with Stack(now, parameters=parameters, log=sys.stderr) as stack:
+        filled = None
+        try:
+            if options.now is None and not options.empty:
+                filled = demo.fill(stack, sys.stderr, stopped.is_set)
+        except demo.Stopped:
+            print("Stopped.")
+            return 0
+        except (demo.DemoFailed, LogError, Rejected) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
         say = (lambda _: None) if options.quiet else (lambda line: print(line, file=sys.stderr, flush=True))
         try:
             server = Server(stack, options.port, say)
         except OSError as error:
-            print(f"Port {options.port} can't be used ({error.strerror}): name another with PORT=", file=sys.stderr)
-            return 1
+            return _port_trouble(options.port, error)
         server.start()
-        token = stack.token("m-42", ["club:read"])
-        print(f"The buyers' club answers on {server.url}; its clock stands at {wire(now)}.")
-        print(f'A token, made with: make token SUB=m-42 SCOPES="club:read"\n{token}')
-        print(f"Try: curl -H 'Authorization: Bearer {token}' {server.url}/members/me")
-        print("Stop it with Ctrl-C.", flush=True)
+        print(demo.greeting(stack, server.url, filled), flush=True)
         stopped.wait()
         server.shutdown()
         server.server_close()
     print("Stopped.")
     return 0
+
+
+def _taken(port: int) -> OSError | None:
+    """Say whether a port can be listened on, before a replay is waited for; port 0 always can."""
+    import socket
+
+    from local.server import HOST
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError as error:
+            return error
+    return None
+
+
+def _port_trouble(port: int, error: OSError) -> int:
+    print(f"Port {port} can't be used ({error.strerror}): name another with PORT=", file=sys.stderr)
+    return 1
 
 
 def _token(options: argparse.Namespace) -> int:
@@ -124,6 +174,15 @@ def _verify(options: argparse.Namespace) -> int:
 
     try:
         return verify.main(options)
+    except urllib.error.URLError as error:
+        return _nobody_there(options.port, error)
+
+
+def _standing(options: argparse.Namespace) -> int:
+    from local import standing
+
+    try:
+        return standing.main(options)
     except urllib.error.URLError as error:
         return _nobody_there(options.port, error)
 

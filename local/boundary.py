@@ -16,6 +16,8 @@ from typing import Any
 
 import botocore.endpoint
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.signers import RequestSigner
+from botocore.useragent import UserAgentString
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
 from local import faults, permissions
@@ -131,14 +133,21 @@ class Boundary:
             def sleep(seconds: float) -> None:
                 time.sleep(min(seconds, RETRY_WAIT_S_MAX))
 
-        clock = botocore.endpoint.time
-        setattr(BotocoreStubber, "__call__", before_send)  # noqa: B010 - a method of a class that is not ours
-        botocore.endpoint.time = HurriedTime
+        changes: list[tuple[Any, str, Any]] = [
+            (BotocoreStubber, "__call__", before_send),
+            (botocore.endpoint, "time", HurriedTime),
+            # Nobody here looks at a signature or asks which client it was: a seventh of a request's time.
+            (RequestSigner, "sign", lambda *_, **__: None),
+            (UserAgentString, "to_string", lambda _: "local"),
+        ]
+        before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
+        for owner, name, value in changes:
+            setattr(owner, name, value)
         try:
             yield
         finally:
-            setattr(BotocoreStubber, "__call__", _MOTO)  # noqa: B010
-            botocore.endpoint.time = clock
+            for owner, name, value in before:
+                setattr(owner, name, value)
 
 
 def _response(request: AWSPreparedRequest, answer: Answer) -> AWSResponse:

@@ -64,6 +64,7 @@ class LocalCalls:
             ("POST", "/_local/redrive"): self._redrive,
             ("POST", "/_local/faults"): self._faults,
             ("POST", "/_local/verify"): self._verify,
+            ("POST", "/_local/standing"): self._standing,
         }
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Response:
@@ -165,11 +166,27 @@ class LocalCalls:
         shards = int(self._stack.template.parameters["DueShards"])
         problems: list[str] = []
         members = entries = 0
-        for table in self._stack.template.tables:
-            report = verify.report_of(self._stack.client("dynamodb"), table, shards)
-            members, entries = members + report.members, entries + report.entries
-            problems += report.problems
+        with self._stack.still():
+            self._stack.work_streams()  # what has been committed is counted within moments
+            for table in self._stack.template.tables:
+                report = verify.report_of(self._stack.client("dynamodb"), table, shards)
+                members, entries = members + report.members, entries + report.entries
+                problems += report.problems
         return {"members": members, "entries": entries, "problems": problems}
+
+    def _standing(self, body: dict[str, Any]) -> Any:
+        """Rebuild the standing; for `python -m local standing rebuild`."""
+        from club_rules.programs import load_programs
+        from local import standing
+
+        _fields(body, set())
+        said: list[str] = []
+        with self._stack.still():
+            self._stack.work_streams()  # what is only late is not wrong
+            tables = self._stack.template.tables
+            client = self._stack.client("dynamodb")
+            right = [standing.rebuild(client, table, load_programs(), said.append) for table in tables]
+        return {"said": said, "right": all(right)}
 
 
 def _counts(outcome: Outcome) -> dict[str, int]:

@@ -11,8 +11,8 @@ import json
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -243,6 +243,12 @@ class Stack:
             for queue, message in aside:
                 queue.ready.append(message)
             return Outcome(delivered, self.queues.dead_lettered - dead_before)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Let no function run while the context lasts: for a tool that works on the tables itself."""
+        with self._lock:
+            yield
 
     def work_streams(self) -> None:
         """Hand what has changed in the tables to the functions that announce it, and nothing else."""

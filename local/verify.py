@@ -1,5 +1,7 @@
 """`python -m local verify`: proves that every account is the sum of its entries (architecture 3.2).
 
+And that the standing is what the accounts hold (rules 1.9), once the table's stream has been worked off.
+
 It reads the whole table, which no function of the club may do: a proof wants to see everything.
 """
 
@@ -17,13 +19,17 @@ from typing import Any, NamedTuple
 
 from club_ledger import items
 from club_ledger.items import unpack
-from club_ledger.store import shard_of
+from club_ledger.standing import Held, held_in
+from club_ledger.store import Counted, counters_of, shard_of
 from club_rules.account import encode_account, rebuild
 from club_rules.programs import Programs, load_programs
 from club_rules.settling import due_at
 from club_rules.times import format_instant
+from local.standing import difference, tally
 
 Item = dict[str, Any]
+
+_STANDING = items.standing_key(0).removesuffix("0")
 
 
 class Report(NamedTuple):
@@ -62,7 +68,8 @@ def verify(table: Collection[Item], programs: Programs, shards: int) -> Report:
     own: dict[str, dict[str, Item]] = defaultdict(dict)
     prefix = items.member_key("")
     for item in table:
-        if item["pk"]["S"].startswith(prefix):
+        # a decision on somebody without an account is known to their partition all the same
+        if item["pk"]["S"].startswith(prefix) and not item["sk"]["S"].startswith(items.MADE):
             own[item["pk"]["S"].removeprefix(prefix)][item["sk"]["S"]] = item
     problems: list[str] = []
     members = count = 0
@@ -79,6 +86,49 @@ def verify(table: Collection[Item], programs: Programs, shards: int) -> Report:
     for member_id, left in own.items():
         problems += (f"{member_id}: {fault}" for fault in _verify_member(member_id, [], left, programs, shards))
     return Report(members, count, problems)
+
+
+def verify_standing(table: Iterable[Item], programs: Programs) -> Iterator[str]:
+    """Compares what is counted of members, and the sum of it, with the accounts; what differs, one line each.
+
+    The outbox counts moments after the accounts were written: what it has not been handed yet differs.
+    """
+    accounts: dict[str, Held] = {}
+    notes: dict[str, Counted] = {}
+    shards: dict[tuple[str, str], Item] = {}
+    for item in table:
+        key = item["pk"]["S"], item["sk"]["S"]
+        member_id, body = items.member_of(key[0]), _readable(item)
+        if key[0].startswith(_STANDING):
+            shards[key] = item
+        elif key[1] == items.ACCOUNT and body is not None:
+            accounts[member_id] = Held(member_id, int(item["version"]["N"]), held_in(programs, body))
+        elif key[0].startswith(items.COUNTED):
+            try:
+                notes[member_id] = Counted(int(item["version"]["N"]), body["of"], body["tiers"])
+            except (KeyError, TypeError):
+                yield f"{member_id}: standing: what is counted can't be read"
+    for member_id in sorted(accounts.keys() | notes.keys()):
+        yield from (f"{member_id}: {fault}" for fault in _noted(accounts.get(member_id), notes.get(member_id)))
+    counters, wanted = counters_of(shards), tally(held.tiers for held in accounts.values())
+    for name, missing in sorted(difference(counters, wanted).items()):
+        what = name.replace("#", " ")
+        yield f"standing: {what}: {wanted[name] - missing} counted, the accounts give {wanted[name]}"
+
+
+def _noted(held: Held | None, note: Counted | None) -> Iterator[str]:
+    if held is None:
+        yield "standing: is counted, but has no account"
+    elif note is None:
+        yield "standing: is not counted"
+    else:
+        for program_id in sorted(held.tiers.keys() | note.tiers.keys()):
+            counted, holds = note.tiers.get(program_id), held.tiers.get(program_id)
+            if counted != holds:
+                lowest = "the lowest tier"
+                yield f"standing: {program_id}: counted {counted or lowest}, the account holds {holds or lowest}"
+        if note.of > held.version:
+            yield f"standing: counted as of version {note.of} of the account, which is at {held.version}"
 
 
 def _verify_member(
@@ -137,5 +187,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def report_of(client: Any, table_name: str, shards: int) -> Report:
-    """``verify`` over the table that ``client`` sees."""
-    return verify(list(scan(client, table_name)), load_programs(), shards)
+    """``verify`` and ``verify_standing`` over the table that ``client`` sees; its stream has been worked off."""
+    return verify_all(list(scan(client, table_name)), load_programs(), shards)
+
+
+def verify_all(table: Collection[Item], programs: Programs, shards: int) -> Report:
+    """The report of ``verify``, with what ``verify_standing`` found."""
+    report = verify(table, programs, shards)
+    return report._replace(problems=[*report.problems, *verify_standing(table, programs)])

@@ -1,4 +1,4 @@
-"""The outbox: the table's stream becomes events on the bus (contract 2.3)."""
+"""The outbox: the table's stream becomes events on the bus (contract 2.3), and the standing's counts (rules 1.9)."""
 
 from __future__ import annotations
 
@@ -7,45 +7,47 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from club_ledger import environment
+from club_ledger import environment, standing
 from club_ledger.outbox import SOURCE, announcements
-from club_rules.programs import load_programs
+from club_rules.programs import Programs, load_programs
 
 PUT_AT_ONCE = 10
 """EventBridge's bound for one PutEvents."""
+
+SECONDS_TO_COUNT = 20.0
 
 logger = Logger()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Takes a batch of stream records; answers from which record on they are to come again."""
-    programs = load_programs()
-    pending: list[tuple[str, dict[str, Any]]] = []
-    for record in event["Records"]:
-        position = record["dynamodb"]["SequenceNumber"]
-        for detail_type, detail in announcements(record, programs):
-            pending.append((position, _entry(detail_type, detail)))
+    programs, records = load_programs(), event["Records"]
+    failed = _announce(records, programs)
+    announced = records[:failed]  # what comes before it won't come again
+    time_left = environment.time_left(context, SECONDS_TO_COUNT)
+    uncounted = standing.count(environment.store(), programs, announced, time_left)
+    if uncounted is not None:
+        failed = uncounted
+    if failed is None:
+        return {"batchItemFailures": []}
+    position = records[failed]["dynamodb"]["SequenceNumber"]
+    logger.error("not announced" if uncounted is None else "not counted", extra={"position": position})
+    return {"batchItemFailures": [{"itemIdentifier": position}]}
+
+
+def _announce(records: list[dict[str, Any]], programs: Programs) -> int | None:
+    """The place of the first record that the bus did not take, or ``None``."""
+    pending = [
+        (place, {"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(detail)})
+        for place, record in enumerate(records)
+        for detail_type, detail in announcements(record, programs)
+    ]
     for start in range(0, len(pending), PUT_AT_ONCE):
         batch = pending[start : start + PUT_AT_ONCE]
-        failed = _put([entry for _, entry in batch])
-        if failed is not None:
-            logger.error("not announced", extra={"position": batch[failed][0]})
-            return {"batchItemFailures": [{"itemIdentifier": batch[failed][0]}]}
-    logger.info("announced", extra={"records": len(event["Records"]), "events": len(pending)})
-    return {"batchItemFailures": []}
-
-
-def _entry(detail_type: str, detail: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "Source": SOURCE,
-        "DetailType": detail_type,
-        "Detail": json.dumps(detail),
-        "EventBusName": environment.setting("BUS_NAME"),
-    }
-
-
-def _put(entries: list[dict[str, Any]]) -> int | None:
-    """The index of the first entry that the bus did not take, or ``None``."""
-    answer = environment.client("events").put_events(Entries=entries)
-    failures = [index for index, each in enumerate(answer["Entries"]) if "ErrorCode" in each]
-    return failures[0] if failures else None
+        entries = [{**entry, "EventBusName": environment.setting("BUS_NAME")} for _, entry in batch]
+        answers = environment.client("events").put_events(Entries=entries)["Entries"]
+        for (place, _), answer in zip(batch, answers, strict=True):
+            if "ErrorCode" in answer:
+                return place
+    logger.info("announced", extra={"records": len(records), "events": len(pending)})
+    return None

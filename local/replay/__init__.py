@@ -118,6 +118,7 @@ def run(log: Log, started: float) -> Outcome:
         program = load_programs().at(SAMPLES_OF, now)
         samples = Samples(stack, log, program, bus.tiers_of(program, log), now)
         decisions, pages = samples.decisions(), samples.pages()
+        stack.work_streams()  # a decision may have settled an account, and changed a tier by it
         watch()
         outcome = _outcome(log, sent, bus, _table(stack), int(stack.template.parameters["DueShards"]))
         outcome.samples, outcome.pages, outcome.surprises = decisions, pages, samples.wrong
@@ -147,7 +148,7 @@ def _table(stack: Stack) -> list[verify.Item]:
 def _outcome(log: Log, sent: Sent, bus: Announced, table: list[verify.Item], shards: int) -> Outcome:
     """The counts of a replay and the proof of its ledger; the samples and the times are still to be filled in."""
     programs = load_programs()
-    report = verify.verify(table, programs, shards)
+    report = verify.verify_all(table, programs, shards)
     figures = Figures((programs.versions(name)[-1] for name in programs.ids), log.first_day, log.last_day)
     for entry in verify.decoded_entries(table):
         figures.add(entry)

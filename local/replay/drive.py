@@ -76,9 +76,14 @@ class Rejected(RuntimeError):
 
 
 def replay(
-    log: Log, front: Front, sweeps: Mapping[str, time], progress: Progress, watch: Callable[[], None] = lambda: None
+    log: Log,
+    front: Front,
+    sweeps: Mapping[str, time],
+    progress: Progress,
+    watch: Callable[[], None] = lambda: None,
+    days_between_sweeps: int = 1,
 ) -> Sent:
-    """Sends every event of the log, and fires ``sweeps`` (schedule -> UTC time of day) on every day.
+    """Sends every event of the log, and fires ``sweeps`` (schedule -> UTC time of day) on every day, or every so many.
 
     An event is sent at its own time or up to some hours later, never earlier: the clock stands at the last event of
     a batch. A sweep comes between the events before and after its time. ``watch`` is called when a day is over.
@@ -91,7 +96,8 @@ def replay(
     }
     count = 0
     for number, (day, events) in enumerate(log.days(), start=1):
-        for moment, schedule, batch in _plan(day, events, sweeps):
+        due = sweeps if (number - 1) % days_between_sweeps == 0 else {}
+        for moment, schedule, batch in _plan(day, events, due):
             front.set_clock(moment)
             if schedule:
                 front.fire(schedule, moment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,10 +55,21 @@ class Samples:
 
     def decisions(self) -> list[Sample]:
         """The answers, from the highest tier that somebody holds down to the lowest."""
+        return self._answers((*self._refunds(), *self._disputes()))
+
+    def of_member(self, member: str, tier: str) -> list[Sample]:
+        """The answers to what one member asks for: each kind of outcome that its orders have a case of."""
+        return self._answers(self.requests_of(member, tier))
+
+    def requests_of(self, member: str, tier: str) -> list[Request]:
+        """What ``of_member`` would ask for a member who holds a tier."""
+        return [*self._refunds_of(member, tier), *self._disputes_of(member, tier)]
+
+    def _answers(self, requests: Iterable[Request]) -> list[Sample]:
         token = self._front.token("support-desk", ["club:decide"])
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         samples = []
-        for request in (*self._refunds(), *self._disputes()):
+        for request in requests:
             answer = self._ask(headers, request)
             if answer is None:
                 continue
@@ -126,6 +137,28 @@ class Samples:
             if "above" not in once and above:
                 once.add("above")
                 yield self._refund(tier, *above[0], "all steps done, above the tier's limit")
+
+    def _refunds_of(self, member: str, tier: str) -> Iterator[Request]:
+        """For one member: an approval, the same order again, an open one, a part, and one above the limit."""
+        privilege = self._program.privilege("expedited_refund") or {}
+        limits = privilege.get("limits", {})
+        limit = self._program.amount(limits[tier]) if tier in limits else 0
+        orders = [order for order in reversed(self._orders.get(member, [])) if order.cents]
+        within = [order for order in orders if order.cents <= limit]
+        above = [order for order in orders if order.cents > limit]
+        for order in within[:1]:
+            yield self._refund(tier, member, order, "all steps done")
+            yield self._refund(tier, member, order, "another request for the same order")
+        for order in within[1:2]:
+            yield self._refund(tier, member, order, "neither approved by the seller nor sent back yet", steps=False)
+        for order in within[2:3]:
+            yield self._refund(tier, member, order, "only a part of the amount", part=True)
+        for order in above[:1]:
+            yield self._refund(tier, member, order, "all steps done, above what the tier allows")
+
+    def _disputes_of(self, member: str, tier: str) -> Iterator[Request]:
+        for order in self._orders.get(member, [])[-1:]:
+            yield self._dispute(tier, member, order, "escalated")
 
     def _by_limit(self, tier: str, limit: int) -> tuple[list[tuple[str, Order]], list[tuple[str, Order]]]:
         """Of each member of a tier, the last order within the limit, and the last one above it."""

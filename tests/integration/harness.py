@@ -141,6 +141,10 @@ class Wire:
 
         self._rules.append(Rule(operation, die, lambda text: about in text, skip, 1))
 
+    def forget(self) -> None:
+        """Lets everything pass again."""
+        self._rules.clear()
+
     def take_all(self, entries: list[Event]) -> list[Event]:
         """A bus that takes every entry."""
         self.published += entries
@@ -383,9 +387,10 @@ class Club:
         sub: str = "m-42",
         scope: str = "club:read",
         millis: int = 10_000,
+        language: str | None = None,
     ) -> tuple[int, Event]:
         """A GET request to `member_api`: status and body, whose content types are looked at as well."""
-        answer = self.invoke("member_api", read_request(path, query, at, sub, scope), millis=millis)
+        answer = self.invoke("member_api", read_request(path, query, at, sub, scope, language), millis=millis)
         kind = "application/json" if answer["statusCode"] == 200 else "application/problem+json"
         assert answer["headers"]["content-type"] == kind
         return answer["statusCode"], json.loads(answer["body"])
@@ -499,18 +504,19 @@ def record(body: str, sent_at: datetime = NOW, message_id: str = "") -> Event:
 
 
 def read_request(
-    path: str, query: dict[str, str] | None = None, at: datetime = NOW, sub: str = "m-42", scope: str = "club:read"
+    path: str,
+    query: dict[str, str] | None = None,
+    at: datetime = NOW,
+    sub: str = "m-42",
+    scope: str = "club:read",
+    language: str | None = None,
 ) -> Event:
     """A GET request as API Gateway hands it on: the sample's, with another path, query, time and caller."""
     request = copy.deepcopy(sample("member_api"))
     parts = path.strip("/").split("/")
-    known = {
-        ("members", 2): ("GET /members/{member_id}", "member_id"),
-        ("members", 3): ("GET /members/{member_id}/statement", "member_id"),
-        ("decisions", 2): ("GET /decisions/{decision_id}", "decision_id"),
-    }
-    route, parameter = known[parts[0], len(parts)]
-    request["routeKey"] = request["requestContext"]["routeKey"] = route
+    parameter = {"members": "member_id", "decisions": "decision_id"}[parts[0]]
+    route = "/".join([parts[0], f"{{{parameter}}}", *parts[2:]])
+    request["routeKey"] = request["requestContext"]["routeKey"] = f"GET /{route}"
     request["rawPath"] = request["requestContext"]["http"]["path"] = path
     request["pathParameters"] = {parameter: parts[1]}
     if query:
@@ -518,6 +524,8 @@ def read_request(
         request["rawQueryString"] = "&".join(f"{name}={value}" for name, value in query.items())
     request["requestContext"]["timeEpoch"] = int(at.timestamp() * 1000)
     request["requestContext"]["authorizer"]["jwt"]["claims"] |= {"sub": sub, "scope": scope}
+    if language is not None:
+        request["headers"]["accept-language"] = language
     return request
 
 

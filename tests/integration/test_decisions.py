@@ -386,7 +386,8 @@ def test_an_unknown_member_is_declined_and_gets_no_account(store: Store) -> None
     assert decision["tier"] == "A0"
     assert failing(decision) == ["tier_entitles"]
     assert outcome(decision, "order_is_members") == "missing"
-    assert [pk for pk, _ in table()] == [f"D#{decision['decision_id']}"]
+    made = f"D#{decision['decided_at'].removesuffix('Z')}#{decision['decision_id']}"
+    assert sorted(table()) == [(f"D#{decision['decision_id']}", "-"), ("M#m-42", made)]
 
 
 def test_the_one_switch_declines_all(a3: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ def test_a_summary_is_one_request(club: Club) -> None:
 
     club.get("/members/me")
 
-    assert club.wire.operations() == ["GetItem"]
+    assert club.wire.operations() == ["BatchGetItem"]
 
 
 def test_what_is_due_is_shown_before_any_sweep_as_after_it(club: Club) -> None:
@@ -173,7 +173,10 @@ def test_the_days_ahead_are_those_of_the_request(club: Club) -> None:
 
 # --- who may read ---------------------------------------------------------------------------------------------
 
-PATHS = ["/members/{}", "/members/{}/statement"]
+PATHS = [
+    "/members/{}",
+    *(f"/members/{{}}/{read}" for read in ("statement", "privileges", "rewards", "explanation", "outlook")),
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -197,7 +200,7 @@ def test_another_members_path_is_answered_without_a_look(club: Club, path: str, 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_member_who_does_not_exist_looks_like_another(club: Club, path: str) -> None:
-    query = {"program": "club"} if path.endswith("statement") else None
+    query = {"program": "club"} if path.endswith(("statement", "explanation", "outlook")) else None
     others = club.get(path.format("m-43"), query)
 
     for sub, scope, member_id in (
@@ -212,7 +215,7 @@ def test_a_member_who_does_not_exist_looks_like_another(club: Club, path: str) -
 @pytest.mark.parametrize("scope", ["club:support", "club:read club:support", "[club:support club:decide]"])
 def test_support_reads_any_member(club: Club, path: str, scope: str) -> None:
     buys(club, "12.50")
-    query = {"program": "club"} if path.endswith("statement") else None
+    query = {"program": "club"} if path.endswith(("statement", "explanation", "outlook")) else None
 
     status, body = club.get(path.format("m-42"), query, sub="agent-7", scope=scope)
 
@@ -423,7 +426,7 @@ def test_a_page_breaks_anywhere_among_what_is_not_posted_yet(club: Club) -> None
         ({"to": "2026-11-20"}, [3, 2, 1]),
         ({"from": "2026-11-20", "to": "2026-11-20"}, [3]),
         ({"from": "2026-11-23"}, []),
-        ({"from": "2026-11-21", "to": "2026-11-20"}, []),
+        ({"from": "2026-11-21T10:15:00Z", "to": "2026-11-21T10:15:00Z"}, []),
         ({"to": "9999-12-30"}, [5, 4, 3, 2, 1]),
     ],
 )
@@ -438,7 +441,7 @@ def test_a_statement_of_some_days(club: Club, query: dict[str, str], expected: l
 
 def test_days_that_are_long_past_are_found(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     """More entries lie before them than one answer looks at: the cursor leads there."""
-    monkeypatch.setattr(reading, "LOOKED_AT_ONCE", 40)
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 40)
     start = NOW - days(20)
     club.post(order("o-1", at=start), at=start)
     club.post(*(event("wishlist.item_added", f"e-{n}", {"item_id": "i"}) for n in range(60)))
@@ -467,6 +470,9 @@ BAD_QUERIES: list[tuple[dict[str, str], set[str]]] = [
     ({"program": "club", "from": "2026-02-30"}, {"/query/from"}),
     ({"program": "club", "to": "9999-12-31"}, {"/query/to"}),
     ({"program": "club", "to": ""}, {"/query/to"}),
+    ({"program": "club", "from": "2026-11-21", "to": "2026-11-20"}, {"/query/from", "/query/to"}),
+    ({"program": "club", "from": "2026-11-21T00:00:00Z", "to": "2026-11-20"}, {"/query/from", "/query/to"}),
+    ({"program": "club", "from": "2026-11-20T10:00:01Z", "to": "2026-11-20T10:00:00Z"}, {"/query/from", "/query/to"}),
     ({"program": "club", "cursor": ""}, {"/query/cursor"}),
     ({"program": "club", "colour": "red"}, {"/query/colour"}),
     (
@@ -603,7 +609,12 @@ def test_a_member_reads_no_decision(club: Club, decided: Event) -> None:
 @pytest.mark.parametrize("kind", ["throttle", "error", "timeout_before", "timeout_after"])
 @pytest.mark.parametrize(
     ("path", "operation"),
-    [("/members/me", "GetItem"), ("/members/me/statement", "Query"), ("/members/me/statement", "BatchGetItem")],
+    [
+        ("/members/me", "BatchGetItem"),
+        ("/members/me/privileges", "GetItem"),
+        ("/members/me/statement", "Query"),
+        ("/members/me/statement", "BatchGetItem"),
+    ],
 )
 def test_a_store_that_is_busy_is_said_so(club: Club, path: str, operation: str, kind: str) -> None:
     a_long_ledger(club, 4)
@@ -623,7 +634,7 @@ def test_a_defect_says_nothing_of_the_inside(club: Club) -> None:
     buys(club, "12.50")
     club.wire.fail("GetItem", "denied")
 
-    status, body = club.get("/members/me")
+    status, body = club.get("/members/me/privileges")
 
     assert (status, body["code"]) == (500, "internal_error")
     for inside in ("AccessDenied", "authorized", "dynamodb", "GetItem"):

@@ -686,7 +686,10 @@ def test_the_journal_rolls_over(club: Club) -> None:
     found = club.decoded()
     pages = [found["M#m-42", f"J#{page:06d}"]["body"] for page in range(2)]
     assert [len(page) for page in pages] == [JOURNAL_PAGE] * 2
-    assert [*pages[0], *pages[1], *found["M#m-42", "J~"]["body"]["j"]] == keys_of(club)
+    rows = [*pages[0], *pages[1], *found["M#m-42", "J~"]["body"]["j"]]
+    assert [row.split(" ")[-1] for row in rows] == keys_of(club)
+    assert rows[0] == "2026-11-22 2026-10-01 e-52", "the days of posting and of occurring"
+    assert rows[-1] == "2026-11-22 e-0", "one day, where it is the same"
     assert ("M#m-42", "J#000002") not in found
     club.assert_whole()
 

@@ -330,12 +330,14 @@ def test_more_than_the_bus_takes_at_once(club: Club) -> None:
 
 
 def test_nothing_to_announce_asks_nothing_of_the_bus(club: Club) -> None:
-    account = sample("publish_changes")["Records"][1]
+    account, of_the_order = sample("publish_changes")["Records"][1:]
     club.wire.sent.clear()
 
-    assert publish(club, account) == []
-
+    assert publish(club, of_the_order) == []
     assert club.wire.sent == []
+
+    assert publish(club, account) == []
+    assert "PutEvents" not in club.wire.operations()
 
 
 @pytest.mark.parametrize("kind", ["throttle", "error", "timeout_before", "timeout_after"])

@@ -64,8 +64,9 @@ def buys(club: Club, members: Iterable[str], price: str = "20.00", at: datetime 
 
 
 def ledger(club: Club) -> dict[Key, Item]:
-    """All but the notes on runs, and but for how many transactions an account has seen."""
-    found = {key: item for key, item in club.decoded().items() if not key[0].startswith("SWEEP#")}
+    """What the sweeps write, but for the notes on runs, and for how many transactions an account has seen."""
+    apart = ("SWEEP#", items.COUNTED, "STANDING#")
+    found = {key: item for key, item in club.decoded().items() if not key[0].startswith(apart)}
     for item in found.values():
         item.pop("version", None)
     return found

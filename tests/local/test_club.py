@@ -219,7 +219,10 @@ def busy_club(stack: Stack) -> None:
     assert club.accelerate("r-4", "anna", "d-1") == (200, decision)
     assert club.accelerate("r-5", "anna", "d-1")[1]["decision"] == "declined"
     # Reading, over several pages.
-    assert club.call("GET", "/members/me", "anna", "club:read")[0] == 200
+    for path, query in (("", ""), ("/privileges", ""), ("/explanation", "program=club"), ("/outlook", "program=vip")):
+        assert club.call("GET", f"/members/me{path}", "anna", "club:read", query=query)[0] == 200
+    status, page = club.call("GET", "/members/anna/decisions", "agent", "club:support", query="limit=2")
+    assert (status, len(page["decisions"])) == (200, 2)
     query = "program=club&limit=60"
     status, page = club.call("GET", "/members/anna/statement", "agent", "club:support", query=query)
     assert (status, len(page["entries"])) == (200, 60)

@@ -270,11 +270,13 @@ def test_serve_prints_where_it_answers_with_a_token_that_works_and_stops_when_to
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(5)]
+            lines: list[str] = []
+            while not lines or not lines[-1].startswith("Stop it"):
+                lines.append(process.stdout.readline())
             url = lines[0].split()[5].rstrip(";")
             assert lines[0] == f"The buyers' club answers on {url}; its clock stands at 2026-11-22T10:15:00Z.\n"
             request = urllib.request.Request(f"{url}/members/nobody-at-all")
-            request.add_header("Authorization", f"Bearer {lines[2].strip()}")
+            request.add_header("Authorization", f"Bearer {lines[-3].strip()}")
             with pytest.raises(urllib.error.HTTPError) as raised:
                 urllib.request.urlopen(request, timeout=30)
             # Let in by the gateway, and told by the function: m-42 may not know of others.

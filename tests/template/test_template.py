@@ -52,18 +52,42 @@ def test_routes_and_scopes_are_those_of_the_contract() -> None:
         ("POST", "/activities"): {"club:ingest"},
         ("GET", "/members/{member_id}"): {"club:read", "club:support"},
         ("GET", "/members/{member_id}/statement"): {"club:read", "club:support"},
+        ("GET", "/members/{member_id}/privileges"): {"club:read", "club:support"},
+        ("GET", "/members/{member_id}/rewards"): {"club:read", "club:support"},
+        ("GET", "/members/{member_id}/explanation"): {"club:read", "club:support"},
+        ("GET", "/members/{member_id}/outlook"): {"club:read", "club:support"},
+        ("GET", "/members/{member_id}/decisions"): {"club:support"},
         ("POST", "/refunds/expedited"): {"club:decide"},
         ("POST", "/disputes/acceleration"): {"club:decide"},
         ("GET", "/decisions/{decision_id}"): {"club:decide", "club:support"},
+        ("GET", "/club"): set(),
+        ("GET", "/openapi.json"): set(),
     }
 
 
-def test_no_route_is_open() -> None:
+# Two documents that are the same for everybody and hold nothing of anybody's.
+OPEN = {"/club", "/openapi.json"}
+
+
+def test_no_route_is_open_but_where_this_says_why() -> None:
+    assert {route.path for route in TEMPLATE.routes if route.authorizer is None} == OPEN
     for route in TEMPLATE.routes:
+        if route.path in OPEN:
+            assert route.scopes == ()
+            assert TEMPLATE.functions[route.function].code.name == "privilege_centre"
+            continue
         assert route.authorizer is not None, route.path
         assert route.scopes, f"{route.path}: an empty list of scopes lets any token in"
         assert route.authorizer.issuer == TEMPLATE.parameters["TokenIssuer"]
         assert route.authorizer.audience == (TEMPLATE.parameters["TokenAudience"],)
+
+
+def test_what_answers_open_routes_may_do_nothing_but_log() -> None:
+    spec = TEMPLATE.function("privilege_centre")
+    assert {action for each in spec.statements for action in each.actions} == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+    }
 
 
 def test_only_the_api_and_only_its_own_routes_may_invoke_a_function() -> None:
@@ -92,7 +116,7 @@ def test_the_api_is_throttled_and_its_log_holds_no_personal_data() -> None:
 
 def test_each_function_has_a_role_of_its_own_that_only_lambda_may_take() -> None:
     roles = [props["Role"] for _, props in of_type("AWS::Lambda::Function")]
-    assert len(roles) == len(set(roles)) == 8
+    assert len(roles) == len(set(roles)) == 9
     for name, role in of_type("AWS::IAM::Role"):
         assert "ManagedPolicyArns" not in role, f"{name}: a managed policy reaches the whole account"
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -141,8 +165,32 @@ def test_only_the_decisions_write_payouts_and_only_the_outbox_announces() -> Non
     assert may("dynamodb:PutItem", "PAYOUT#*") == {"expedited_refund"}
     assert may("dynamodb:PutItem", "DISPUTE#*") == {"dispute_acceleration"}
     assert may("events:PutEvents") == {"publish_changes"}
-    assert may("dynamodb:UpdateItem") == {"expiry_sweep", "demotion_sweep"}
-    assert not may("dynamodb:PutItem") & {"ingest_activity", "member_api", "publish_changes"}
+    assert may("dynamodb:UpdateItem", "SWEEP#*") == {"expiry_sweep", "demotion_sweep"}
+    assert may("dynamodb:UpdateItem") == {"expiry_sweep", "demotion_sweep", "publish_changes"}
+    assert not may("dynamodb:PutItem") & {"ingest_activity", "member_api"}
+
+
+def test_only_the_outbox_counts() -> None:
+    writes = {
+        (spec.code.name, action, key)
+        for spec in TEMPLATE.functions.values()
+        for statement in spec.statements
+        for action in statement.actions
+        for key in statement.leading_keys
+        if action in {"dynamodb:PutItem", "dynamodb:UpdateItem"}
+        and (spec.code.name == "publish_changes" or key.startswith("STANDING"))
+    }
+    assert writes == {
+        ("publish_changes", "dynamodb:PutItem", "S#*"),
+        ("publish_changes", "dynamodb:UpdateItem", "STANDING#*"),
+    }
+
+
+def test_what_is_read_in_one_batch_is_granted_by_one_statement() -> None:
+    """IAM asks of all keys of a batch at once whether one statement allows them."""
+    spec = next(each for each in TEMPLATE.functions.values() if each.code.name == "member_api")
+    batches = [set(each.leading_keys) for each in spec.statements if "dynamodb:BatchGetItem" in each.actions]
+    assert any({"M#*", "STANDING#*"} <= keys for keys in batches)
 
 
 def test_each_function_is_built_for_the_same_machine_and_keeps_its_logs_for_a_time() -> None:
@@ -333,6 +381,12 @@ def test_there_is_one_table_with_one_sparse_index() -> None:
         ("LogLevel", "LOUD"),
         ("LogRetentionDays", "2"),
         ("AlarmTopicArn", "alarms"),
+        ("ClubPageHosts", "http://shop.example"),
+        ("ClubPageHosts", "https://shop.example/"),
+        ("ClubPageHosts", "https://*.example"),
+        ("ClubPageHosts", "https://shop.example https://other.example"),
+        ("ClubPageHosts", "https://shop.example; script-src *"),
+        ("ClubPageHosts", "null"),
         ("Colour", "red"),
     ],
 )
@@ -359,6 +413,12 @@ def test_a_switch_reaches_its_function(switch: str, function: str, variable: str
     for value in ("on", "off"):
         template = Template(ROOT / "template.yaml", {switch: value})
         assert template.function(function).environment[variable] == value
+
+
+@pytest.mark.parametrize("hosts", ["", "https://shop.example", "https://shop.example,https://other.example:8443"])
+def test_the_pages_hosts_reach_its_function(hosts: str) -> None:
+    template = Template(ROOT / "template.yaml", {"ClubPageHosts": hosts})
+    assert template.function("privilege_centre").environment["CLUB_PAGE_HOSTS"] == hosts
 
 
 def test_overrides_are_read_as_sam_writes_them() -> None:

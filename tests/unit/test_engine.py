@@ -13,7 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from club_rules.account import decode_account, encode_account, rebuild
+from club_rules.account import (
+    decode_account,
+    encode_account,
+    is_settling,
+    journal_row,
+    read_journal_row,
+    rebuild,
+)
 from club_rules.events import ActivityEvent, parse_event
 from club_rules.orders import remaining_value
 from club_rules.programs import Programs
@@ -275,3 +282,20 @@ def wire(event_id: str, event_type: str, occurred_at: datetime, data: dict[str, 
         "occurred_at": occurred_at.isoformat(),
         "data": data,
     }
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_row_of_the_journal_names_its_entry_and_the_days(seed: int) -> None:
+    engine = Engine("m-1")
+    for event, moment in random_history(random.Random(seed), days=500, events=40, member_id="m-1"):
+        engine.post(parsed(event, moment), moment)
+    kinds = set()
+    for entry in engine.entries:
+        row = read_journal_row(journal_row(entry), "m-1", entry["seq"])
+        assert (row.seq, row.key) == (entry["seq"], entry["key"])
+        assert (row.posted, row.occurred) == (entry["posted_at"][:10], entry["occurred_at"][:10])
+        assert is_settling(row.key) == ("event_id" not in entry)
+        kinds.add((is_settling(row.key), row.posted == row.occurred))
+    assert kinds == {(True, True), (False, True), (False, False)}
+    with pytest.raises(ValueError, match="no row"):
+        read_journal_row("2026-01-01 2026-01-01 2026-01-01 e-1", "m-1", 1)

@@ -14,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from club_rules import programs as module
+from club_rules.messages import messages_for
 from club_rules.program_check import check_program, check_versions
 from club_rules.programs import InvalidProgram, Programs, check_file, load_programs
+from club_rules.standing import Counts
 from club_rules.views import statement_entry, summary
 from tests.unit.member import SHIPPED, Member, after, changed, line, noon, reconcile
 
 REMOVED = object()
+ENGLISH = messages_for("en")
 
 
 def edited(program: str, pointer: str, value: Any) -> dict[str, Any]:
@@ -103,6 +106,11 @@ FAULTS: list[tuple[str, str, Any, str]] = [
     ("club", "/effective_from", "2017-W01-1", '/effective_from: expected a day such as "2017-06-01"'),
     ("club", "/effective_from", 20170601, '/effective_from: expected a day such as "2017-06-01", found 20170601'),
     ("club", "/title", " ", '/title: expected a text of 1 to 500 characters, found " "'),
+    ("club", "/titles", {}, "/titles: expected an object with at least one entry, found {}"),
+    ("club", "/titles", ["Клуб"], "/titles: expected an object with at least one entry, found"),
+    ("club", "/titles/ru", "", '/titles/ru: expected a text of 1 to 500 characters, found ""'),
+    ("club", "/titles/en", "Club", "/titles/en: expected one of ru"),
+    ("club", "/titles/r~u", "Club", "/titles/r~0u: expected one of ru"),
     ("club", "/note", None, "/note: expected a text of 1 to 500 characters, found null"),
     ("club", "/currency", "EURO", '/currency: expected an ISO 4217 code such as "USD", found "EURO"'),
     ("club", "/currency", ["USD"], '/currency: expected an ISO 4217 code such as "USD", found ["USD"]'),
@@ -384,13 +392,13 @@ def test_what_passes_the_check_can_be_used(data: Any) -> None:
     member.returns("o-1", i_1=1)
     for days in (31, 400, 5000):
         member.on(after("2026-03-10", days))
-        shown = summary(member.account, member.programs, member.clock)
+        shown = summary(member.account, member.programs, member.clock, Counts(1, {}), ENGLISH)
         assert json.loads(json.dumps(shown)) == shown
     assert member.points(data["id"]) == 0  # in the end all that came has gone
     reconcile(member.entries, member.programs)
     for entry in member.entries:
         if data["id"] in entry["parts"]:
-            statement_entry(entry, member.programs.versions(data["id"])[-1])
+            statement_entry(entry, member.programs.versions(data["id"])[-1], ENGLISH)
 
 
 # --- between files

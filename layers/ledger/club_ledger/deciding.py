@@ -96,6 +96,9 @@ def _attempt(
     decision = judge(account, transaction)
     item = EntryItem(items.decision_key(request.decision_id), items.SINGLE, digest=request.digest, body=decision)
     transaction.put(item, EntryItem.pk.does_not_exist(), Exists(request.decision_id, None))
+    made = items.made_key(decision["decided_at"], request.decision_id)
+    # so that an agent finds what was decided about a member; the decision alone decides whether it was made before
+    transaction.put(RecordItem(items.member_key(request.member_id), made, body={}), None, Stale(made))
     if settled:
         write_account(transaction, store, programs, account, settled)
     elif decision["decision"] == decisions.APPROVED:

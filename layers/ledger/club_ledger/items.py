@@ -21,6 +21,9 @@ ACCOUNT = "J~"
 PROFILE, VELOCITY, SINGLE = "P", "V", "-"
 """Sort keys of a member's profile and refund velocity, and of items that stand alone in their partition."""
 
+STANDING_SHARDS = 4
+"""The standing's counters are the sum of so many items, so that none of them is hot. Only ever raise it."""
+
 
 class PackedAttribute(Attribute[Any]):
     """JSON-able data as deflated bytes, a third of the size."""
@@ -91,6 +94,16 @@ class EntryItem(RecordItem):
     digest = UnicodeAttribute()
 
 
+class StandingItem(VersionedItem):
+    """One shard of the standing's counters; each transaction adds to one of them, and only their sum says something.
+
+    It has no body, but a number for each tier above the lowest that was ever reached, see ``tier_counter``.
+    ``version`` counts the additions.
+    """
+
+    members = NumberAttribute()
+
+
 class SweepRunItem(RecordItem):
     """One run of a sweep: how far each shard has come, and what was done.
 
@@ -105,12 +118,14 @@ class SweepRunItem(RecordItem):
     tier_changes = NumberAttribute(default=0)
 
 
-MODELS = (RecordItem, VersionedItem, AccountItem, EntryItem, SweepRunItem)
-
-
 def member_key(member_id: str) -> str:
     """The partition of all that is a member's own."""
     return f"M#{member_id}"
+
+
+def member_of(pk: str) -> str:
+    """The member whose partition this is: the reverse of ``member_key`` and of ``counted_key``."""
+    return pk.partition("#")[2]
 
 
 def entry_key(key: str) -> str:
@@ -148,9 +163,48 @@ def decision_key(decision_id: str) -> str:
     return f"D#{decision_id}"
 
 
+MADE = "D#"
+"""What the sort keys begin with under which a member's partition knows of the decisions that were made on them."""
+
+MADE_BEHIND = "D$"
+"""A sort key just behind all of those."""
+
+
+def made_key(decided_at: str, decision_id: str) -> str:
+    """The sort key under which a member's partition knows of a decision: they sort as they were made."""
+    return f"{MADE}{decided_at.removesuffix('Z')}#{decision_id}"
+
+
+def decision_of(key: str) -> str:
+    """The id of the decision in an answer of ``made_key``."""
+    return key.rpartition("#")[2]
+
+
 def sweep_key(run_id: str) -> str:
     """The partition of one run of a sweep."""
     return f"SWEEP#{run_id}"
+
+
+COUNTED = "S#"
+"""What the partitions begin with of what has been counted of members in the standing."""
+
+
+def counted_key(member_id: str) -> str:
+    """The partition of what has been counted of a member, ``{"of": the account's version, "tiers"}``.
+
+    It is apart from the member's own, since the outbox, which counts, may write no account.
+    """
+    return f"{COUNTED}{member_id}"
+
+
+def standing_key(shard: int) -> str:
+    """The partition of one shard of the standing's counters."""
+    return f"STANDING#{shard}"
+
+
+def tier_counter(program_id: str, code: str) -> str:
+    """The attribute that counts who holds a tier, in the shards of the standing."""
+    return f"{program_id}#{code}"
 
 
 def due_key(shard: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from club_ledger import items
 from club_ledger.items import unpack
+from club_rules.account import receipt_id
 from club_rules.money import format_money
 from club_rules.programs import Programs
 
@@ -29,14 +30,15 @@ def announcements(record: dict[str, Any], programs: Programs) -> Iterator[Announ
     change = record["dynamodb"]
     pk = change["Keys"]["pk"]["S"]
     if record["eventName"] == "INSERT" and pk.startswith(items.entry_key("")):
-        yield from _of_entry(_body(change["NewImage"]), programs)
+        yield from _of_entry(body_of(change["NewImage"]), programs)
     elif record["eventName"] == "INSERT" and pk.startswith(items.decision_key("")):
-        yield from _of_decision(_body(change["NewImage"]))
+        yield from _of_decision(body_of(change["NewImage"]))
     elif record["eventName"] != "REMOVE" and pk.startswith(items.sweep_key("")):
         yield from _of_sweep(change)
 
 
-def _body(image: dict[str, Any]) -> dict[str, Any]:
+def body_of(image: dict[str, Any]) -> dict[str, Any]:
+    """What is packed into an item, from its image in a stream record."""
     packed = image["body"]["B"]
     body: dict[str, Any] = unpack(base64.b64decode(packed))
     return body
@@ -73,7 +75,7 @@ def _of_entry(entry: dict[str, Any], programs: Programs) -> Iterator[Announcemen
                     "from": receipt["from"],
                     "to": receipt["to"],
                     "on": receipt["on"],
-                    "receipt_id": f"{entry['entry_id']}~{program_id}",
+                    "receipt_id": receipt_id(entry, program_id),
                     "entry_id": entry["entry_id"],
                     "cause": part["kind"],
                 },
@@ -106,7 +108,7 @@ def _of_sweep(change: dict[str, Any]) -> Iterator[Announcement]:
     was_open = int(change["OldImage"]["open_shards"]["N"]) if "OldImage" in change else 1
     if int(image["open_shards"]["N"]) > 0 or was_open == 0:
         return
-    run = _body(image)
+    run = body_of(image)
     if run["dry_run"]:
         return
     yield (

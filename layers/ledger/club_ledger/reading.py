@@ -5,44 +5,52 @@ Reads settle the account to their moment first, in memory: what fell due and is 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import json
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import dropwhile
 from typing import Any
 
-from club_ledger import items
+from club_ledger.journal import PAGES_AT_ONCE, Journal
+from club_ledger.queries import STATEMENT_LIMIT, DecisionsQuery, ExplanationQuery, OutlookQuery, StatementQuery
 from club_ledger.store import Store
-from club_rules.account import JOURNAL_PAGE, Account, Entry
-from club_rules.errors import FieldError, InvalidInput, NotFound, member_not_found, pointer_token
+from club_rules.account import JOURNAL_PAGE, Account, Entry, JournalRow
+from club_rules.errors import FieldError, InvalidInput, NotFound, member_not_found
+from club_rules.explaining import Position, days_of_lots, explanation, position_at, posted_between, rests_on
+from club_rules.messages import Messages
+from club_rules.outlook import outlook
 from club_rules.programs import Programs
 from club_rules.settling import settle
-from club_rules.times import parse_day, parse_instant
-from club_rules.views import statement_entry, summary
+from club_rules.times import format_instant
+from club_rules.views import outlook_view, privileges, statement_entry, summary
 
-LOOKED_AT_ONCE = 400
-"""So many entries are looked at for one answer; where too few of them fit, the cursor goes on from there."""
+READ_AT_ONCE = 400
+"""So many entries are read for one page of a statement; where too few of them fit, the cursor goes on from there."""
 
-LIMIT, LIMIT_AT_MOST = 50, 100
+ROWS_AT_ONCE = 2000
+"""So many rows of the journal are looked at for one page of a statement: their days tell most of what doesn't fit."""
 
-PARAMETERS = ("program", "from", "to", "limit", "cursor")
+EXPLAINED_AT_ONCE = 4000
+"""So many entries an explanation goes back: for most members, years."""
 
-CURSOR_CHARS_AT_MOST = 128
-"""No cursor of ours is longer."""
+BATCH = 100
+"""DynamoDB's bound for the keys of one BatchGetItem."""
+
+ANCHORS = 10
+"""Where nothing was posted in a span, so many entries before it are read to tell where the member stood."""
 
 
-def read_summary(store: Store, programs: Programs, member_id: str, moment: datetime) -> dict[str, Any]:
+def read_summary(
+    store: Store, programs: Programs, member_id: str, moment: datetime, messages: Messages
+) -> dict[str, Any]:
     """The member in every program at ``moment``, by one request. Raises ``NotFound`` and ``Busy``."""
-    account = store.account(member_id, consistent=True)
+    account, counts = store.account_and_standing(member_id)
     if account is None:
         raise member_not_found()
     _settle_wholly(account, programs, moment)
-    return summary(account, programs, moment)
+    return summary(account, programs, moment, counts, messages)
 
 
 def read_statement(
-    store: Store, programs: Programs, member_id: str, moment: datetime, query: dict[str, str]
+    store: Store, programs: Programs, member_id: str, moment: datetime, query: dict[str, str], messages: Messages
 ) -> dict[str, Any]:
     """One page of a program's statement, newest first, by two requests for a first page.
 
@@ -50,27 +58,188 @@ def read_statement(
     then, or through that day), ``limit`` and ``cursor``. Raises ``InvalidInput`` naming every parameter at fault,
     ``NotFound`` and ``Busy``.
     """
-    wanted = _StatementQuery(programs, member_id, query)
-    account, pages = store.account_and_journal(member_id, LIMIT // JOURNAL_PAGE)
-    if account is None:
-        raise member_not_found()
-    journal = _Journal(store, account, pages)
+    wanted = StatementQuery(programs, member_id, query)
+    account, journal = _account_and_journal(store, member_id, STATEMENT_LIMIT // JOURNAL_PAGE)
     pending = _settle_wholly(account, programs, moment)
     found = [entry for entry in reversed(pending) if wanted.shows(entry)]
-    seq = journal.last if wanted.before is None else min(journal.last, wanted.before - 1)
-    lowest = max(0, seq - LOOKED_AT_ONCE)
-    while seq > lowest and len(found) < wanted.limit:
-        # a page's worth at least: where few entries fit, a small limit must not mean a request for each
-        keys = journal.keys(seq, min(max(wanted.limit - len(found), JOURNAL_PAGE), seq - lowest))
-        entries = store.entries(keys)
-        found += [entries[key] for key in keys if wanted.shows(entries[key])]
-        seq -= len(keys)
+    seq = _find_posted(journal, wanted, found)
     if len(found) > wanted.limit:
         seq = found[wanted.limit]["seq"]
         found = found[: wanted.limit]
     program = programs.versions(wanted.program)[-1]
-    views = [statement_entry(entry, program) for entry in found]
+    views = [statement_entry(entry, program, messages) for entry in found]
     return {"entries": views, "cursor": wanted.cursor(seq + 1) if seq > 0 else None}
+
+
+def _find_posted(journal: Journal, wanted: StatementQuery, found: list[Entry]) -> int:
+    """Adds posted entries to ``found`` until there are enough; returns the number to go on with (0: no more)."""
+    seq = journal.last if wanted.before is None else min(journal.last, wanted.before - 1)
+    lowest = max(0, seq - ROWS_AT_ONCE)
+    read = 0
+    while seq > lowest and len(found) < wanted.limit and read < READ_AT_ONCE:
+        # a page's worth at least: where few entries fit, a small limit must not mean a request for each
+        size = max(wanted.limit - len(found), JOURNAL_PAGE)
+        fitting: list[JournalRow] = []
+        for row in journal.rows(seq, seq - lowest):
+            if wanted.is_past(row):
+                lowest = seq = 0
+                break
+            seq = row.seq - 1
+            if wanted.may_show(row):
+                fitting.append(row)
+                if len(fitting) == size:
+                    break
+        read += len(fitting)
+        found += [entry for entry in journal.entries(fitting) if wanted.shows(entry)]
+    return seq
+
+
+def read_privileges(
+    store: Store, programs: Programs, member_id: str, moment: datetime, messages: Messages
+) -> dict[str, Any]:
+    """Every privilege of every program, granted or locked, by one request. Raises ``NotFound`` and ``Busy``."""
+    account = _settled_account(store, programs, member_id, moment)
+    return {
+        "member_id": member_id,
+        "as_of": format_instant(moment),
+        "privileges": privileges(account, programs, moment, messages),
+    }
+
+
+def read_rewards(store: Store, member_id: str, moment: datetime) -> dict[str, Any]:
+    """The member's coupons and gifts, by one request: none, as long as no sweep issues any.
+
+    Raises ``NotFound`` and ``Busy``.
+    """
+    if store.account(member_id, consistent=True) is None:
+        raise member_not_found()
+    return {"member_id": member_id, "as_of": format_instant(moment), "rewards": []}
+
+
+def read_outlook(
+    store: Store, programs: Programs, member_id: str, moment: datetime, query: dict[str, str], messages: Messages
+) -> dict[str, Any]:
+    """The calendar ahead in one program, by one request.
+
+    ``query``: ``program``, and maybe ``days``. Raises ``InvalidInput`` naming every parameter at fault, ``NotFound``
+    and ``Busy``.
+    """
+    wanted = OutlookQuery(programs, query)
+    account = _settled_account(store, programs, member_id, moment)
+    found = outlook(account, programs, wanted.program, account.not_before(moment), wanted.days)
+    view = outlook_view(programs.at(wanted.program, moment), messages, found)
+    return {"member_id": member_id, "program": wanted.program, "as_of": format_instant(moment), **view}
+
+
+def read_explanation(
+    store: Store, programs: Programs, member_id: str, moment: datetime, query: dict[str, str], messages: Messages
+) -> dict[str, Any]:
+    """The difference between two moments in one program (rules 1.12), by two requests where a hundred entries tell it.
+
+    ``query``: ``program``, and maybe ``from`` and ``to``. Raises ``InvalidInput`` naming every parameter at fault,
+    ``NotFound`` and ``Busy``.
+    """
+    wanted = ExplanationQuery(programs, moment, query)
+    account, journal = _account_and_journal(store, member_id, PAGES_AT_ONCE)
+    pending = _settle_wholly(account, programs, moment)
+    known = _Known(journal, pending)
+    known.read_span(wanted)
+    opening = known.opening(wanted)
+    between = posted_between(known.entries, wanted.program, wanted.after, wanted.until)
+    known.read_receipts(between, wanted.program)
+    program = programs.versions(wanted.program)[-1]
+    found = explanation(program, messages, opening, between, known.entries)
+    found["opening"] = {"at": format_instant(wanted.opened_at), **found["opening"]}
+    found["closing"] = {"at": format_instant(wanted.closed_at), **found["closing"]}
+    return {"member_id": member_id, "program": wanted.program, "as_of": format_instant(moment), **found}
+
+
+class _Known:
+    """The entries that an explanation has read so far, by their numbers; what is not posted yet is among them."""
+
+    def __init__(self, journal: Journal, pending: list[Entry]) -> None:
+        """``pending``: what fell due and is not posted yet, settled in memory."""
+        self._journal = journal
+        self._pending = pending
+        self._by_seq = {entry["seq"]: entry for entry in pending}
+        self._lowest = journal.last + 1  # the number of the first entry of the stretch that has been read
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What has been read, in the order of the numbers."""
+        return [self._by_seq[seq] for seq in sorted(self._by_seq)]
+
+    def read_span(self, wanted: ExplanationQuery) -> None:
+        """Reads what was posted in the span, and so many before it as the same request can bring.
+
+        Raises ``InvalidInput`` where the journal is too long since then, and ``Busy``.
+        """
+        rows = self._journal.since(wanted.after.date().isoformat(), EXPLAINED_AT_ONCE)
+        if len(rows) == EXPLAINED_AT_ONCE:
+            detail = f"more than {EXPLAINED_AT_ONCE} entries were posted since then: name a later moment"
+            raise InvalidInput([FieldError("/query/from", "out_of_range", detail)])
+        if rows:
+            self._lowest = rows[-1].seq
+        last = wanted.until.date().isoformat()
+        if all(entry["posted_at"][:10] > last for entry in self._pending):
+            # what was posted later is not asked for, unless something earlier was posted behind it, out of its turn
+            rows = list(dropwhile(lambda row: row.posted > last, rows))
+        before = self._journal.rows(self._lowest - 1, -len(rows) % BATCH if rows else ANCHORS)
+        self._read_stretch([*rows, *before])
+
+    def opening(self, wanted: ExplanationQuery) -> Position:
+        """Where the member stood before the span: goes back until an entry of the program tells. Raises ``Busy``."""
+        while True:
+            found = position_at(self.entries, wanted.program, wanted.after)
+            if found is not None or self._lowest <= 1:
+                return found or Position(0, 0)
+            self._read_stretch(list(self._journal.rows(self._lowest - 1, BATCH)))
+
+    def read_receipts(self, between: list[Entry], program: str) -> None:
+        """Reads what the receipts in ``between`` rest on, and what made up the lots that brought them about.
+
+        No more than a batch of each, the latest ones. Raises ``Busy``.
+        """
+        changes = [entry for entry in between if "receipt" in entry["parts"][program]]
+        numbers = {seq for entry in changes for seq in rests_on(entry, program)}.difference(self._by_seq)
+        self._read([self._journal.row(seq) for seq in sorted(numbers, reverse=True)[:BATCH]])
+        days = {day for entry in changes for day in days_of_lots(entry, program, self.entries)}
+        if days:
+            self._read(self._made_on(days)[:BATCH])
+
+    def _made_on(self, days: set[str]) -> list[JournalRow]:
+        """The rows of what occurred on one of the program's local ``days`` and has not been read yet."""
+        wanted = {near for day in days for near in _days_around(day)}  # a local day touches two or three UTC days
+        rows = self._journal.since(min(wanted), EXPLAINED_AT_ONCE)
+        return [row for row in rows if row.occurred in wanted and row.seq not in self._by_seq]
+
+    def _read_stretch(self, rows: list[JournalRow]) -> None:
+        self._read(rows)
+        if rows:
+            self._lowest = min(self._lowest, rows[-1].seq)
+
+    def _read(self, rows: list[JournalRow]) -> None:
+        self._by_seq |= {entry["seq"]: entry for entry in self._journal.entries(rows)}
+
+
+def _days_around(day: str) -> tuple[str, ...]:
+    middle = date.fromisoformat(day)
+    return tuple((middle + timedelta(days=off)).isoformat() for off in (-1, 0, 1))
+
+
+def read_decisions(store: Store, member_id: str, query: dict[str, str]) -> dict[str, Any]:
+    """A page of the decisions on a member, latest first, by two requests.
+
+    ``query``: maybe ``limit`` and ``cursor``. Raises ``InvalidInput`` naming every parameter at fault, ``NotFound``
+    where there is neither a decision nor the member, and ``Busy``.
+    """
+    wanted = DecisionsQuery(member_id, query)
+    made = store.decisions(member_id, wanted.before, wanted.limit + 1)
+    if not made and store.account(member_id) is None:
+        raise member_not_found()
+    shown = made[: wanted.limit]
+    cursor = wanted.cursor(shown[-1][0]) if len(made) > len(shown) else None
+    return {"member_id": member_id, "decisions": [decision for _, decision in shown], "cursor": cursor}
 
 
 def read_decision(store: Store, decision_id: str) -> dict[str, Any]:
@@ -81,6 +250,21 @@ def read_decision(store: Store, decision_id: str) -> dict[str, Any]:
     return found[0]
 
 
+def _account_and_journal(store: Store, member_id: str, pages: int) -> tuple[Account, Journal]:
+    account, read = store.account_and_journal(member_id, pages)
+    if account is None:
+        raise member_not_found()
+    return account, Journal(store, account, read)
+
+
+def _settled_account(store: Store, programs: Programs, member_id: str, moment: datetime) -> Account:
+    account = store.account(member_id, consistent=True)
+    if account is None:
+        raise member_not_found()
+    _settle_wholly(account, programs, moment)
+    return account
+
+
 def _settle_wholly(account: Account, programs: Programs, moment: datetime) -> list[Entry]:
     """Settles ``account`` in memory, however much fell due; returns the entries of it."""
     entries: list[Entry] = []
@@ -89,115 +273,3 @@ def _settle_wholly(account: Account, programs: Programs, moment: datetime) -> li
         if not some:
             return entries
         entries += some
-
-
-class _Journal:
-    """The keys of a member's posted entries by their numbers, from the account's own list and from the full pages."""
-
-    def __init__(self, store: Store, account: Account, pages: dict[str, list[str]]) -> None:
-        self._store = store
-        self._member_id = account.member_id
-        self._pages = pages
-        self._tail = account.journal.copy()
-        self._in_pages = account.journal_pages * JOURNAL_PAGE
-        self.last = account.seq
-
-    def keys(self, seq: int, count: int) -> list[str]:
-        """The keys of the entries ``seq``, ``seq - 1``, …, at most ``count`` of them. Raises ``Busy``."""
-        numbers = range(seq, max(0, seq - count), -1)
-        missing = {
-            items.journal_key((number - 1) // JOURNAL_PAGE) for number in numbers if number <= self._in_pages
-        } - self._pages.keys()
-        if missing:
-            self._pages |= self._store.pages(self._member_id, sorted(missing))
-        return [self._key(number) for number in numbers]
-
-    def _key(self, number: int) -> str:
-        if number > self._in_pages:
-            return self._tail[number - self._in_pages - 1]
-        page, place = divmod(number - 1, JOURNAL_PAGE)
-        return self._pages[items.journal_key(page)][place]
-
-
-class _StatementQuery:
-    """The parameters of a statement, checked."""
-
-    def __init__(self, programs: Programs, member_id: str, query: dict[str, str]) -> None:
-        errors = [
-            FieldError(f"/query/{pointer_token(name)}", "unknown_field", "is not known here")
-            for name in query
-            if name not in PARAMETERS
-        ]
-        self._member_id = member_id
-        self.program = query.get("program", "")
-        if self.program not in programs.ids:
-            expected = f"expected one of {', '.join(programs.ids)}"
-            errors.append(FieldError("/query/program", "invalid_value" if self.program else "missing", expected))
-        self._from = _instant(query, "from", programs, self.program, errors)
-        self._to = _instant(query, "to", programs, self.program, errors)
-        self.limit = _limit(query, errors)
-        self.before: int | None = None
-        if "cursor" in query:
-            self.before = self._read_cursor(query["cursor"])
-            if self.before is None:
-                errors.append(
-                    FieldError(
-                        "/query/cursor",
-                        "invalid_cursor",
-                        "expected the cursor of an earlier answer, untouched",
-                    )
-                )
-        if errors:
-            raise InvalidInput(errors)
-
-    def shows(self, entry: Entry) -> bool:
-        """Whether the entry belongs on this statement."""
-        if self.program not in entry["parts"] or (self.before is not None and entry["seq"] >= self.before):
-            return False
-        posted_at = parse_instant(entry["posted_at"])
-        return (self._from is None or posted_at >= self._from) and (self._to is None or posted_at < self._to)
-
-    def cursor(self, before: int) -> str:
-        """An opaque cursor that goes on with the entries numbered below ``before``."""
-        content = json.dumps([before, self._check(before)])
-        return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
-
-    def _read_cursor(self, text: str) -> int | None:
-        if len(text) > CURSOR_CHARS_AT_MOST:
-            return None
-        try:
-            padded = text + "=" * (-len(text) % 4)
-            before, check = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        except (ValueError, TypeError, binascii.Error):
-            return None
-        good = type(before) is int and before > 0 and check == self._check(before) and text == self.cursor(before)
-        return before if good else None
-
-    def _check(self, before: int) -> str:
-        """Ties a cursor to its statement. It guards against mistakes, not against malice: it opens nothing else."""
-        return hashlib.sha256(f"{self._member_id}/{self.program}/{before}".encode()).hexdigest()[:16]
-
-
-def _instant(
-    query: dict[str, str], name: str, programs: Programs, program: str, errors: list[FieldError]
-) -> datetime | None:
-    """An instant, or a day in the program's time zone: its beginning for ``from``, its end for ``to``."""
-    text = query.get(name)
-    if text is None:
-        return None
-    try:
-        if len(text) > 10:
-            return parse_instant(text.replace(" ", "+"))  # a plus that was not encoded arrives as a space
-        day = parse_day(text) + timedelta(days=1 if name == "to" else 0)
-    except (ValueError, OverflowError):
-        errors.append(FieldError(f"/query/{name}", "invalid_instant", "expected an RFC 3339 instant, or a day"))
-        return None
-    return programs.versions(program)[0].start_of(day.toordinal()) if program in programs.ids else None
-
-
-def _limit(query: dict[str, str], errors: list[FieldError]) -> int:
-    text = query.get("limit", str(LIMIT))
-    if text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= LIMIT_AT_MOST:
-        return int(text)
-    errors.append(FieldError("/query/limit", "out_of_range", f"expected a whole number from 1 to {LIMIT_AT_MOST}"))
-    return LIMIT

@@ -10,24 +10,25 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pynamodb.connection import Connection
 from pynamodb.exceptions import GetError, PynamoDBException, QueryError, TransactWriteError
 from pynamodb.transactions import TransactWrite
 
 from club_ledger import items
-from club_ledger.items import AccountItem, EntryItem, RecordItem, VersionedItem
+from club_ledger.items import AccountItem, EntryItem, RecordItem, VersionedItem, unpack
 from club_rules.account import Account, Entry, decode_account, encode_account
 from club_rules.errors import Refused, Unavailable
 from club_rules.programs import Programs
 from club_rules.settling import due_at, settle
+from club_rules.standing import Counts
 from club_rules.times import format_instant
 
 if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
+    from pynamodb.expressions.update import Action
 
 T = TypeVar("T")
 
@@ -86,6 +87,7 @@ class Transaction:
     def __init__(self) -> None:
         self._checks: list[tuple[type[Any], str, str, Condition, Failure]] = []
         self._puts: list[tuple[Any, Condition | None, Failure]] = []
+        self._updates: list[tuple[Any, Sequence[Action], Condition | None, Failure]] = []
 
     def check(self, model: type[Any], pk: str, sk: str, condition: Condition, failure: Failure) -> None:
         """Demands ``condition`` of an item that is not written; ``failure`` is raised where it does not hold."""
@@ -95,21 +97,31 @@ class Transaction:
         """Writes ``item`` under ``condition``; ``failure`` is raised where it does not hold."""
         self._puts.append((item, condition, failure))
 
+    def update(self, item: Any, actions: Sequence[Action], condition: Condition | None, failure: Failure) -> None:
+        """Changes the item with the key of ``item`` by ``actions``; ``failure`` is raised where ``condition`` fails."""
+        self._updates.append((item, actions, condition, failure))
+
     def commit(self) -> None:
         """Carries it out. Raises the failure of the first condition that did not hold, ``Busy``, or ``Refused``
         (``record_too_large``) for what the table will never take."""
         try:
-            with TransactWrite(connection=_connection()) as transaction:
+            with TransactWrite(connection=RecordItem._get_connection().connection) as transaction:
                 for model, pk, sk, condition, _ in self._checks:
                     transaction.condition_check(model, pk, sk, condition=condition)
                 for item, put_condition, _ in self._puts:
                     transaction.save(item, condition=put_condition, return_values="ALL_OLD")
+                for item, actions, update_condition, _ in self._updates:
+                    transaction.update(item, list(actions), condition=update_condition)
         except TransactWriteError as error:
             raise self._failure(error) from error
 
     def _failure(self, error: TransactWriteError) -> Failure:
-        """Which of the conditions failed. PynamoDB writes checks first, then puts, in the order of the calls."""
-        failures = [*(each[4] for each in self._checks), *(each[2] for each in self._puts)]
+        """Which of the conditions failed. PynamoDB writes checks, then puts, then updates, as they were called."""
+        failures = [
+            *(each[4] for each in self._checks),
+            *(each[2] for each in self._puts),
+            *(each[3] for each in self._updates),
+        ]
         reasons = error.cancellation_reasons if code_of(error) == "TransactionCanceledException" else []
         for failure, reason in zip(failures, reasons, strict=False):
             if reason is not None and reason.code == "ConditionalCheckFailed":
@@ -121,6 +133,22 @@ class Transaction:
         if not codes.isdisjoint(_TOO_LARGE):
             raise Refused("record_too_large", "a record of this member would exceed what the table takes") from error
         return _busy(error, codes)
+
+
+class Counted(NamedTuple):
+    """What has been counted of one member: the ``tiers`` above the lowest, codes by program, as they were in the
+    account's version ``of``. ``version`` is that of the note itself."""
+
+    version: int
+    of: int
+    tiers: dict[str, str]
+
+
+class Counters(NamedTuple):
+    """The standing's counters, and how often each of their shards has been added to."""
+
+    counts: Counts
+    versions: tuple[int, ...]
 
 
 class Store:
@@ -161,6 +189,34 @@ class Store:
         account = decode_account(member_id, int(found[0].version), found[0].body)
         return account, {item.sk: item.body for item in found[1:]}
 
+    def account_and_standing(self, member_id: str) -> tuple[Account | None, Counts]:
+        """A member's account with how many members hold which tier, in one consistent request. Raises ``Busy``."""
+        key = (items.member_key(member_id), items.ACCOUNT)
+        found = _together([key, *_STANDING_KEYS])
+        account = found.pop(key, None)
+        counts = counters_of(found).counts
+        if account is None:
+            return None, counts
+        body = unpack(account["body"]["B"])
+        return decode_account(member_id, int(account["version"]["N"]), body), counts
+
+    def counters(self) -> Counters:
+        """The standing's counters, read consistently. Raises ``Busy``."""
+        return counters_of(_together(_STANDING_KEYS))
+
+    def counted(self, member_ids: Iterable[str]) -> dict[str, Counted]:
+        """What has been counted of members in the standing; who is missing has not been counted. Raises ``Busy``."""
+        keys = [(items.counted_key(member_id), items.SINGLE) for member_id in member_ids]
+        return {
+            items.member_of(item.pk): Counted(int(item.version), item.body["of"], item.body["tiers"])
+            for item in _batch(VersionedItem, keys)
+        }
+
+    def stored_accounts(self, member_ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+        """The versions and contents of accounts, as they are stored. Raises ``Busy``."""
+        keys = [(items.member_key(member_id), items.ACCOUNT) for member_id in member_ids]
+        return {items.member_of(item.pk): (int(item.version), item.body) for item in _batch(VersionedItem, keys)}
+
     def order(self, member_id: str, order_id: str) -> dict[str, Any] | None:
         """A member's order record, read consistently; ``None`` where the ledger holds none. Raises ``Busy``."""
         order: dict[str, Any] | None = self._body(items.member_key(member_id), items.order_key(order_id))
@@ -184,6 +240,28 @@ class Store:
         """A stored decision with the digest of the request that it answers. Raises ``Busy``."""
         item = _get(EntryItem, items.decision_key(decision_id), items.SINGLE, True)
         return None if item is None else (item.body, item.digest)
+
+    def decisions(self, member_id: str, before: str | None, limit: int) -> list[tuple[str, dict[str, Any]]]:
+        """A member's decisions with their sort keys, latest first, at most ``limit`` of those ``before`` a sort key.
+
+        They take two requests. Raises ``Busy``.
+        """
+        made = _reading(
+            lambda: list(
+                RecordItem.query(
+                    items.member_key(member_id),
+                    RecordItem.sk.between(items.MADE, before or items.MADE_BEHIND),
+                    scan_index_forward=False,
+                    limit=limit + 1,
+                    page_size=limit + 1,
+                    consistent_read=True,
+                )
+            )
+        )
+        keys = [item.sk for item in made if item.sk != before][:limit]
+        wanted = [(items.decision_key(items.decision_of(key)), items.SINGLE) for key in keys]
+        found = {item.body["decision_id"]: item.body for item in _batch(EntryItem, wanted)} if wanted else {}
+        return [(key, found[items.decision_of(key)]) for key in keys]
 
     def velocity(self, member_id: str) -> tuple[list[list[Any]], int]:
         """The member's approvals of late as ``[instant, minor units]``, and their version (0: none yet)."""
@@ -220,7 +298,7 @@ class Store:
             limit=limit,
             page_size=limit,
         )
-        members = _reading(lambda: [item.pk.removeprefix("M#") for item in found])
+        members = _reading(lambda: [items.member_of(item.pk) for item in found])
         return members, found.last_evaluated_key if len(members) >= limit else None
 
     def _body(self, pk: str, sk: str) -> Any:
@@ -292,10 +370,13 @@ def shard_of(member_id: str, shards: int) -> int:
 
 def connect(table_name: str, shards: Callable[[], int]) -> Store:
     """The store of a table, see ``Store``; the client behind it is made once, at the first call."""
-    for model in items.MODELS:
-        if model.Meta.table_name != table_name:
-            model.Meta.table_name = table_name
-            model._connection = None
+    # One connection serves every model, and the transactions: the client behind it is the most that a cold start costs.
+    # It has to be that of the model with an index: a connection knows the indexes of the model that it is made for.
+    meta = RecordItem.Meta
+    if meta.table_name != table_name:
+        meta.table_name = table_name
+        AccountItem._connection = None
+        RecordItem._connection = AccountItem._get_connection()
     return Store(shards)
 
 
@@ -318,22 +399,6 @@ def retrying(attempt: Callable[[], T], time_left: Callable[[], float]) -> T:
             pause = min(pause * 2, 1.0)
 
 
-_the_connection: Connection | None = None
-
-
-def _connection() -> Connection:
-    """The one client. PynamoDB's transactions want it by itself."""
-    global _the_connection
-    if _the_connection is None:
-        meta = AccountItem.Meta
-        _the_connection = Connection(
-            read_timeout_seconds=meta.read_timeout_seconds,
-            connect_timeout_seconds=meta.connect_timeout_seconds,
-            max_retry_attempts=meta.max_retry_attempts,
-        )
-    return _the_connection
-
-
 def _get(model: type[Any], pk: str, sk: str, consistent: bool) -> Any:
     try:
         return _reading(lambda: model.get(pk, sk, consistent_read=consistent))
@@ -344,6 +409,37 @@ def _get(model: type[Any], pk: str, sk: str, consistent: bool) -> Any:
 def _batch(model: type[Any], keys: list[tuple[str, str]]) -> list[Any]:
     """Items by their keys, consistently: what is named by an account that was read consistently has to be there."""
     return _reading(lambda: list(model.batch_get(keys, consistent_read=True)))
+
+
+_STANDING_KEYS = [(items.standing_key(shard), items.SINGLE) for shard in range(items.STANDING_SHARDS)]
+
+
+def _together(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Items of any kind by their keys, as DynamoDB has them, in one consistent request. Raises ``Busy``."""
+    wanted: list[Any] = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]
+    connection = RecordItem._get_connection()  # a model would read its own kind alone
+    answer = _reading(lambda: connection.batch_get_item(wanted, consistent_read=True))
+    if answer.get("UnprocessedKeys"):
+        raise Busy("some keys were not processed")
+    found = answer["Responses"].get(RecordItem.Meta.table_name, ())
+    return {(item["pk"]["S"], item["sk"]["S"]): item for item in found}
+
+
+def counters_of(shards: Mapping[tuple[str, str], dict[str, Any]]) -> Counters:
+    """The sum of the standing's shards, given by their keys as DynamoDB has them; one never added to is not there."""
+    members = 0
+    tiers: dict[str, dict[str, int]] = {}
+    versions = dict.fromkeys(_STANDING_KEYS, 0)
+    for key in shards.keys() & versions.keys():
+        numbers = {name: int(value["N"]) for name, value in shards[key].items() if "N" in value}
+        members += numbers.get("members", 0)
+        for name, number in numbers.items():
+            program_id, of_tier, code = name.partition("#")
+            if of_tier:
+                of_program = tiers.setdefault(program_id, {})
+                of_program[code] = of_program.get(code, 0) + number
+        versions[key] = numbers.get("version", 0)
+    return Counters(Counts(members, tiers), tuple(versions.values()))
 
 
 def _reading(read: Callable[[], T]) -> T:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from club_rules.times import format_instant, parse_instant
 
@@ -18,10 +18,13 @@ Entry = dict[str, Any]
 Part = dict[str, Any]
 
 JOURNAL_PAGE = 25
-"""So many entries' keys stand in one page of the journal; the account holds those of the page that isn't full."""
+"""So many entries' rows stand in one page of the journal; the account holds those of the page that isn't full."""
 
 MARKS_PAGE = 64
 """So many marks the account holds before they are moved to a page of their own."""
+
+SETTLING = "~"
+"""The keys of entries that nobody sent, of what fell due by itself, begin with this; no event id does."""
 
 CAUSES = {
     "accrual": "earned",
@@ -107,7 +110,7 @@ class Account:
         self.cases: dict[str, str] = {}  # violation case -> "confirmed" or "overturned"
         self.marks: list[str] = []  # things that count once for ever: "<program>/<rule>/<id>"
         self.marks_pages = 0
-        self.journal: list[str] = []  # keys of the entries since the last full page
+        self.journal: list[str] = []  # rows (see journal_row) of the entries since the last full page
         self.journal_pages = 0
         # pages filled since the account was read: page number -> content; not part of the account's state
         self.filled_journal: dict[int, list[str]] = {}
@@ -165,6 +168,11 @@ def decode_account(member_id: str, version: int, state: dict[str, Any]) -> Accou
     account.journal = list(state.get("j", ()))
     account.journal_pages = state.get("jp", 0)
     return account
+
+
+def stored_tiers(state: dict[str, Any]) -> dict[str, int]:
+    """The tiers above the lowest, as indices by program, of ``encode_account``'s answer: cheaper than the account."""
+    return {name: packed["t"] for name, packed in state["p"].items() if "t" in packed}
 
 
 # how the program's slots are named in the stored account: short, since every posting writes them
@@ -246,9 +254,53 @@ def apply_entry(account: Account, entry: Entry) -> None:
     _remember(account, entry)
 
 
+class JournalRow(NamedTuple):
+    """What the journal knows of an entry: enough to find those of a span of time, or of a lot, without reading any."""
+
+    seq: int
+    key: str
+    posted: str  # UTC day, "2026-11-22"
+    occurred: str  # UTC day
+
+
+def journal_row(entry: Entry) -> str:
+    """An entry as it stands in the journal: its days and its key, in as few characters as can be."""
+    posted, occurred = entry["posted_at"][:10], entry["occurred_at"][:10]
+    days = posted if posted == occurred else f"{posted} {occurred}"
+    key = entry["key"]
+    if is_settling(key):  # the rest of it is the member's id and the entry's number, which the journal's reader knows
+        key = key[: key.index(SETTLING, 1)]
+    return f"{days} {key}"
+
+
+def read_journal_row(text: str, member_id: str, seq: int) -> JournalRow:
+    """The row that ``journal_row`` wrote of the member's entry number ``seq``. Raises ``ValueError`` for other text."""
+    posted, *rest, key = text.split(" ")
+    if len(rest) > 1:
+        raise ValueError(f"{text!r} is no row of a journal")
+    if is_settling(key):
+        key = settling_key(key[1:], member_id, seq)
+    return JournalRow(seq, key, posted, rest[0] if rest else posted)
+
+
+def receipt_id(entry: Entry, program_id: str) -> str:
+    """What the receipt of a tier change is called: the one that the entry brought in the program."""
+    return f"{entry['entry_id']}~{program_id}"
+
+
+def settling_key(kind: str, member_id: str, seq: int) -> str:
+    """The key of the member's entry number ``seq``, of what fell due by itself: ``kind`` is what it does."""
+    return f"{SETTLING}{kind}{SETTLING}{member_id}{SETTLING}{seq}"
+
+
+def is_settling(key: str) -> bool:
+    """Whether an entry's key is that of what fell due by itself; an event's key begins with a letter or a digit."""
+    return key[0] == SETTLING
+
+
 def _remember(account: Account, entry: Entry) -> None:
     """The journal and the marks; full pages leave the account for whoever stores it to write."""
-    account.journal.append(entry["key"])
+    account.journal.append(journal_row(entry))
     if len(account.journal) == JOURNAL_PAGE:
         account.filled_journal[account.journal_pages] = account.journal
         account.journal = []

@@ -20,6 +20,8 @@ Check = Callable[[Any, str], Messages]
 
 ORDER_FLAGS = ("preorder", "prepaid", "gift", "preferential_shipping", "fraudulent")
 VIOLATION_KINDS = ("return_abuse", "extortion", "coupon_fraud", "spam")
+TITLE_LANGUAGES = ("ru",)
+"""The languages beside English, in which ``title`` is."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _AMOUNT = re.compile(r"[0-9]{1,9}\.[0-9]{1,3}|[0-9]{1,9}", re.ASCII)
@@ -263,6 +265,7 @@ PROGRAM = fields(
         "privileges": each(_privilege),
     },
     {
+        "titles": table(_text, TITLE_LANGUAGES),
         "note": _text,
         "penalties": table(_penalty, VIOLATION_KINDS),
         "rewards": _REWARDS,

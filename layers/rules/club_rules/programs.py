@@ -103,6 +103,11 @@ class Program:
         item = self.purchase.item_days if self.purchase else 0
         self.cap_memory: int = max(seller, item)
 
+    def title(self, language: str) -> str:
+        """The program's name for people, in ``language`` where the file has it (``titles``), else in English."""
+        title: str = self.data.get("titles", {}).get(language, self.data["title"])
+        return title
+
     def tier_for(self, measure: int) -> int:
         """The index of the tier that ``measure`` (points, or minor units of spend) qualifies for."""
         return max(bisect_right(self.thresholds, measure) - 1, 0)

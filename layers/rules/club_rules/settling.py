@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from club_rules.account import Account, Entry, Part, ProgramAccount, apply_entry
+from club_rules.account import SETTLING, Account, Entry, Part, ProgramAccount, apply_entry, settling_key
 from club_rules.programs import Program, Programs
 from club_rules.tiers import conclude, reassess, review
 from club_rules.times import format_instant
@@ -148,9 +148,10 @@ def _entry_of(
     kind = "expiry" if any(part["kind"] == "expiry" for part in parts.values()) else "tier_review"
     seq = account.seq + 1
     moment = format_instant(instant)
+    key = settling_key(kind, account.member_id, seq)
     return {
-        "entry_id": f"{kind}~{account.member_id}~{seq}",
-        "key": f"~{kind}~{account.member_id}~{seq}",
+        "entry_id": key.removeprefix(SETTLING),
+        "key": key,
         "member_id": account.member_id,
         "seq": seq,
         "occurred_at": moment,

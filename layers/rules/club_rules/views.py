@@ -8,22 +8,28 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from club_rules.account import Account, Entry, ProgramAccount
-from club_rules.messages import points_text, reason_text
+from club_rules.account import Account, Entry, ProgramAccount, receipt_id
+from club_rules.messages import Messages
 from club_rules.money import format_money
 from club_rules.programs import Program, Programs
+from club_rules.standing import Counts, standing
 from club_rules.times import format_instant
 
 EXPIRING_DAYS = 30
 """What expires within so many days is shown as expiring soon; at most one row a day, so the list is bounded."""
 
 
-def summary(account: Account, programs: Programs, moment: datetime) -> dict[str, Any]:
-    """A member in every program. ``account`` has been settled to ``moment``, a UTC instant."""
+def summary(
+    account: Account, programs: Programs, moment: datetime, counts: Counts, messages: Messages
+) -> dict[str, Any]:
+    """A member in every program. ``account`` has been settled to ``moment``, a UTC instant; ``counts``: of all."""
     views = {}
     for program_id in programs.ids:
         program = programs.at(program_id, moment)
-        views[program_id] = _program_summary(account.program(program_id), programs, program, program.day_of(moment))
+        state = account.program(program_id)
+        view = _program_summary(state, programs, program, program.day_of(moment))
+        title = program.title(messages.language)
+        views[program_id] = {"title": title, **view, "standing": standing(counts, program, state.tier)}
     return {"member_id": account.member_id, "as_of": format_instant(moment), "programs": views}
 
 
@@ -32,7 +38,9 @@ def _program_summary(state: ProgramAccount, programs: Programs, program: Program
         "tier": program.codes[state.tier],
         "tier_since": _day(state.since),
         "measure": "spend" if program.measures_spend else "points",
-        **_amount(program, max(0, state.points)),
+        **amount(program, max(0, state.points)),
+        "currency": program.currency,
+        "time_zone": program.data["time_zone"],
         "next_tier": _next_tier(state, program),
         "expiring": _expiring(state, programs, program, today),
         "privileges": [_privilege(privilege, program, state.tier) for privilege in program.privileges],
@@ -40,11 +48,13 @@ def _program_summary(state: ProgramAccount, programs: Programs, program: Program
     }
 
 
-def _amount(program: Program, value: int) -> dict[str, Any]:
+def amount(program: Program, value: int) -> dict[str, Any]:
+    """A measure as a field: ``points``, or ``spend`` as money. ``value``: points or minor units."""
     return {"spend": format_money(value, program.currency)} if program.measures_spend else {"points": value}
 
 
-def _number(program: Program, value: int) -> int | str:
+def number(program: Program, value: int) -> int | str:
+    """A measure as a value: points, or money as a decimal string."""
     return format_money(value, program.currency) if program.measures_spend else value
 
 
@@ -59,8 +69,8 @@ def _next_tier(state: ProgramAccount, program: Program) -> dict[str, Any] | None
     threshold = program.thresholds[state.tier + 1]
     return {
         "tier": program.codes[state.tier + 1],
-        "from": _number(program, threshold),
-        "missing": _number(program, max(0, threshold - state.points)),
+        "from": number(program, threshold),
+        "missing": number(program, max(0, threshold - state.points)),
         "progress_percent": min(100, max(0, state.points) * 100 // threshold),
     }
 
@@ -71,7 +81,7 @@ def _expiring(state: ProgramAccount, programs: Programs, program: Program, today
         expires_on = programs.expires_on(program.id, lot)
         if points > 0 and expires_on <= today + EXPIRING_DAYS:
             by_day[expires_on] = by_day.get(expires_on, 0) + points
-    return [{"on": _day(day), **_amount(program, points)} for day, points in sorted(by_day.items())]
+    return [{"on": _day(day), **amount(program, points)} for day, points in sorted(by_day.items())]
 
 
 def _privilege(privilege: dict[str, Any], program: Program, tier: int) -> dict[str, Any]:
@@ -95,7 +105,60 @@ def _privilege(privilege: dict[str, Any], program: Program, tier: int) -> dict[s
     return view
 
 
-def statement_entry(entry: Entry, program: Program) -> dict[str, Any]:
+def privileges(account: Account, programs: Programs, moment: datetime, messages: Messages) -> list[dict[str, Any]]:
+    """Every privilege of every program: granted or locked, its limits by tier, what unlocks it, and a text.
+
+    ``account`` has been settled to ``moment``, a UTC instant.
+    """
+    views = []
+    for program_id in programs.ids:
+        program = programs.at(program_id, moment)
+        state = account.program(program_id)
+        for privilege in program.privileges:
+            view = {
+                "program": program_id,
+                "tier": program.codes[state.tier],
+                **_privilege(privilege, program, state.tier),
+            }
+            missing = None
+            if "unlocked_by" in view:
+                missing = max(0, program.thresholds[program.tier_index(view["unlocked_by"])] - state.points)
+                view["missing"] = number(program, missing)
+            for levels, name in (("limits", "limit"), ("percent", "percent")):
+                if levels in privilege:
+                    view["levels"] = [{"tier": tier, name: value} for tier, value in privilege[levels].items()]
+            views.append({**view, **messages.privilege(program, view, missing)})
+    return views
+
+
+def outlook_view(program: Program, messages: Messages, found: dict[str, Any]) -> dict[str, Any]:
+    """The calendar ahead in the contract's shape. ``found``: as ``club_rules.outlook.outlook`` gives it."""
+    keep = found["keep"]
+    return {
+        "today": _outlook_row(program, found["today"]),
+        "days": [_outlook_row(program, row) for row in found["days"]],
+        "changes": [
+            {
+                **_outlook_row(program, row),
+                "tier_before": row["tier_before"],
+                "text": messages.change(program, row),
+            }
+            for row in found["changes"]
+        ],
+        "keep": keep and {**keep, "earn": number(program, keep["earn"]), "text": messages.keep(program, keep)},
+    }
+
+
+def _outlook_row(program: Program, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "date": row["date"],
+        "tier": row["tier"],
+        **amount(program, row["measure"]),
+        "expires": number(program, row["expires"]),
+    }
+
+
+def statement_entry(entry: Entry, program: Program, messages: Messages) -> dict[str, Any]:
     """An entry as one program's statement shows it. Raises ``KeyError`` where it has no part there."""
     part = entry["parts"][program.id]
     before, after = part["tier"]
@@ -108,30 +171,24 @@ def statement_entry(entry: Entry, program: Program) -> dict[str, Any]:
         "posted_at": entry["posted_at"],
         "program": program.id,
         "program_version": part["version"],
-        **_amount(program, part["points"]),
-        "balance": _number(program, part["balance"]),
+        **amount(program, part["points"]),
+        "balance": number(program, part["balance"]),
         "expires_on": _day(part.get("expires_on")),
         "tier_before": program.codes[before],
         "tier_after": program.codes[after],
-        "reasons": [_reason(reason, program) for reason in part["reasons"]],
+        "reasons": [_reason(reason, program, messages) for reason in part["reasons"]],
     }
     if "receipt" in part:
-        view["receipt_id"] = f"{entry['entry_id']}~{program.id}"
+        view["receipt_id"] = receipt_id(entry, program.id)
     return view
 
 
-def _reason(reason: dict[str, Any], program: Program) -> dict[str, Any]:
-    points = reason["points"]
-    text = (
-        f"{format_money(points, program.currency)} {program.currency}"
-        if program.measures_spend
-        else points_text(points)
-    )
+def _reason(reason: dict[str, Any], program: Program, messages: Messages) -> dict[str, Any]:
     view = {
         "rule": reason["rule"],
-        **_amount(program, points),
+        **amount(program, reason["points"]),
         "code": reason["code"],
-        "text": reason_text(reason, text),
+        "text": messages.reason(program, reason),
     }
     if "ref" in reason:
         view["ref"] = reason["ref"]

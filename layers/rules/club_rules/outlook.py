@@ -1,0 +1,69 @@
+"""The calendar ahead: what happens to a member in one program if nothing more is done (rules 1.12).
+
+It runs the very function that the sweeps persist, on a copy of the account, so that it can't promise anything else
+than what will be posted.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from club_rules.account import Account, ProgramAccount
+from club_rules.programs import Program, Programs
+from club_rules.settling import settle
+
+DAYS_AT_MOST = 400
+"""So many days can be shown; advice on keeping a tier always looks as far."""
+
+
+def outlook(account: Account, programs: Programs, program_id: str, moment: datetime, days: int) -> dict[str, Any]:
+    """Measure and tier on each of the coming ``days``, when the sweeps of that day have run.
+
+    ``account`` has been settled to the UTC instant ``moment``, and is not changed. Returns ``today`` and ``days``, rows
+    of ``date``, ``tier`` (code), ``measure`` (points or minor units, never below 0) and ``expires`` (what lapses on
+    that day); ``changes``, those rows on which something changes, with ``tier_before``; and ``keep``: how much to
+    ``earn`` ``by`` when for the tier not to fall, ``None`` where it is safe for ``DAYS_AT_MOST`` days.
+    """
+    ahead = account.clone()
+    program = programs.at(program_id, moment)
+    today = program.day_of(moment)
+    state = ahead.program(program_id)
+    rows = [_row(program, today, state, 0)]
+    changes = []
+    keep = None
+    for day in range(today + 1, today + DAYS_AT_MOST + 1):
+        before, expired, changed = state.tier, 0, False
+        while entries := settle(ahead, programs, program.start_of(day)):
+            for part in (entry["parts"][program_id] for entry in entries if program_id in entry["parts"]):
+                changed = changed or part["points"] != 0 or part["tier"][0] != part["tier"][1]
+                if part["kind"] == "expiry":
+                    expired -= sum(delta for _, delta in part.get("lots", ()))
+                if keep is None and part["tier"][1] < part["tier"][0]:
+                    keep = _keep(programs.at(program_id, program.start_of(day)), part, day)
+        row = _row(program, day, state, expired)
+        rows.append(row)
+        if changed and day <= today + days:
+            changes.append({**row, "tier_before": program.codes[before]})
+    return {"today": rows[0], "days": rows[1 : days + 1], "changes": changes, "keep": keep}
+
+
+def _row(program: Program, day: int, state: ProgramAccount, expired: int) -> dict[str, Any]:
+    return {
+        "date": date.fromordinal(day).isoformat(),
+        "tier": program.codes[state.tier],
+        "measure": max(0, state.points),
+        "expires": expired,
+    }
+
+
+def _keep(program: Program, part: dict[str, Any], day: int) -> dict[str, Any]:
+    """What is missing on the day on which the tier first falls, and the last day on which earning it still helps."""
+    held, falls_to = part["tier"]
+    return {
+        "tier": program.codes[held],
+        "earn": program.thresholds[held] - part["receipt"]["after"],
+        "by": date.fromordinal(day - 1).isoformat(),
+        "falls_on": date.fromordinal(day).isoformat(),
+        "falls_to": program.codes[falls_to],
+    }
