@@ -1,6 +1,7 @@
 // What an agent sees besides: a search, the timeline with every cause on it, two moments compared, and decisions.
 
 const A_PAGE = 100;
+const AT_FIRST = 1000; // so many entries a timeline shows without being asked for more
 const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
 
 /** The search; `found(id)` shows a member. */
@@ -45,14 +46,24 @@ function timelineView(summary) {
   function load() {
     const program = { id: select.value, ...summary.programs[select.value] };
     difference.choose(program.id);
-    const query = { program: program.id, limit: A_PAGE };
-    fill(place, () => ask(memberPath(member, 'statement'), query), (page) => {
+    fill(place, () => entriesOf(member, program.id), (page) => {
       if (!page.entries.length && !page.cursor) return make('p.empty', t('statement.empty'));
       return timeline(program, member, page, difference);
     }, { lines: 7 });
   }
   load();
   return [card(t('timeline'), make('div.filters', field(t('filter.program'), select)), place), difference.section];
+}
+
+/** The latest entries of a program, from as many pages as it takes. */
+async function entriesOf(member, program) {
+  const found = { entries: [], cursor: undefined };
+  do {
+    const page = await ask(memberPath(member, 'statement'), { program, limit: A_PAGE, cursor: found.cursor });
+    found.entries.push(...page.entries);
+    found.cursor = page.cursor;
+  } while (found.cursor && found.entries.length < AT_FIRST);
+  return found;
 }
 
 /** The chart as a slider over the entries, the chosen entry beside it, and the list of all. */

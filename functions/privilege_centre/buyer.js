@@ -96,7 +96,7 @@ function levelCard(program, summary) {
     next ? progress(program, next) : make('p.top-level', icon('check'), t('top')),
     make('div.since',
       program.tier_since && make('p', t('since', { day: day(program.tier_since) })),
-      program.tier_since && button(t('why.level', { tier: tierName(program.tier) }), () => showTierReceipt(program, summary.member_id, summary.as_of), { kind: 'link' })),
+      program.tier_since && button(program.tier === 'none' ? t('why') : t('why.level', { tier: program.tier }), () => showTierReceipt(program, summary.member_id, summary.as_of), { kind: 'link' })),
   );
 }
 
@@ -137,7 +137,7 @@ function keepBox(program, keep) {
     return make('div.keep.calm', icon('check'), make('p', lowest));
   }
   return make('div.keep', icon('alert'), make('div', make('p.keep-text', keep.text),
-    make('p', t('keep.falls', { day: day(keep.falls_on), tier: tierName(keep.falls_to) }))));
+    make('p', t(keep.falls_to === 'none' ? 'keep.lost' : 'keep.falls', { day: day(keep.falls_on), from: keep.tier, tier: keep.falls_to }))));
 }
 
 /** The months ahead: a chart, the days on which something changes, and the same as a table. */

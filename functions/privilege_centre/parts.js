@@ -17,6 +17,13 @@ function errorText(error) {
   return { title: t(`error.${kind}.title`), text: t(`error.${kind}.text`), fields: error.fields ?? [] };
 }
 
+/** What is wrong with one parameter, in the page's words where it has them, else in the API's, which are English. */
+function faultItem(field) {
+  const name = String(field.pointer).split('/').pop();
+  const said = known(`fault.${field.code}`);
+  return make('li', `${worded('parameter', name)}: `, make('span', { lang: said ? null : 'en' }, said ? t(`fault.${field.code}`) : field.detail));
+}
+
 function errorBox(error, again) {
   const { title, text, fields } = errorText(error);
   return make(
@@ -25,7 +32,7 @@ function errorBox(error, again) {
     make('p.problem-title', icon('alert'), title),
     make('p', text),
     fields.length > 0 &&
-      make('ul', fields.map((field) => make('li', { lang: 'en' }, `${String(field.pointer).split('/').pop()}: ${field.detail}`))),
+      make('ul', fields.map(faultItem)),
     again && button(t('again'), again, { kind: 'quiet' }),
   );
 }

@@ -159,7 +159,20 @@ def test_moments_in_the_wrong_order_are_named(timeline: Page) -> None:
     settled(timeline)
     alert = timeline.get_by_role("alert").locator("visible=true")
     expect(alert).to_contain_text("These values don’t work")
-    expect(alert).to_contain_text("from")
+    expect(alert).to_contain_text("End: the start lies after the end")
+
+
+@pytest.mark.refused
+def test_what_is_wrong_is_said_in_russian_too(timeline: Page) -> None:
+    timeline.get_by_role("button", name="Русский").click()
+    settled(timeline)
+    timeline.get_by_role("tab", name="История").click()
+    settled(timeline)
+    form = timeline.locator("form", has=timeline.get_by_role("button", name="Объяснить"))
+    form.get_by_label("По", exact=True).fill("2099-06-01T00:00")
+    form.get_by_role("button", name="Объяснить").click()
+    settled(timeline)
+    expect(timeline.get_by_role("alert").locator("visible=true")).to_contain_text("Конец: ещё не наступило")
 
 
 def test_decisions_are_listed_with_their_checks(club: Club, agent: Page) -> None:

@@ -1047,7 +1047,7 @@ def test_the_difference_where_there_is_no_tier(before: str, now: str, english: s
 
 
 def test_what_to_earn_by_when() -> None:
-    keep = {"tier": "A3", "earn": 11, "by": "2027-02-02", "falls_on": "2027-02-03", "falls_to": "A2"}
+    keep = {"tier": "A3", "earn": 11, "from": "2026-12-01", "counts_at_once": True, "by": "2027-02-02"}
     assert EN.keep(CLUB, keep) == "Earn 11 points by 2 February 2027 to keep A3."
     assert EN.keep(CLUB, {**keep, "earn": 1}) == "Earn 1 point by 2 February 2027 to keep A3."
     assert RU.keep(CLUB, {**keep, "earn": 21}) == (
@@ -1057,6 +1057,13 @@ def test_what_to_earn_by_when() -> None:
         "Spend 1,000.00 USD by 2 February 2027 to keep Gold."
     )
     assert RU.keep(VIP, {**keep, "tier": "Gold"}).startswith("Потратьте 0,11 USD до ")
+    later = {**keep, "counts_at_once": False}
+    assert EN.keep(CLUB, later) == "Earn 11 points between 1 December 2026 and 2 February 2027 to keep A3."
+    assert EN.keep(VIP, later) == "Spend 0.11 USD between 1 December 2026 and 2 February 2027 to keep A3."
+    assert RU.keep(CLUB, later) == (
+        "Заработайте 11 баллов с 1 декабря 2026 года по 2 февраля 2027 года, чтобы сохранить уровень A3."
+    )
+    assert RU.keep(VIP, later).startswith("Потратьте 0,11 USD с 1 декабря 2026 года по 2 ")
 
 
 @pytest.mark.parametrize(

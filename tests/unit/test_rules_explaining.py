@@ -300,6 +300,8 @@ def test_keep_is_what_keeps_the_tier() -> None:
     assert found["keep"] == {
         "tier": "A3",
         "earn": 11,
+        "from": "2026-03-05",
+        "counts_at_once": True,
         "by": "2027-02-02",
         "falls_on": "2027-02-03",
         "falls_to": "A2",
@@ -348,12 +350,57 @@ def test_vip_is_kept_by_spend_before_the_review() -> None:
     assert found["keep"] == {
         "tier": "Silver",
         "earn": 99900,
+        "from": "2026-01-02",
+        "counts_at_once": False,
         "by": "2026-03-31",
         "falls_on": "2026-04-01",
         "falls_to": "none",
     }
     assert [row["date"] for row in found["changes"]] == ["2026-04-01"]
     assert found["changes"][0]["expires"] == 100000
+
+
+@pytest.mark.parametrize(("program", "price"), [("club", "495.00"), ("vip", "1000.00")])
+def test_what_is_earned_too_early_to_count_is_not_advised(program: str, price: str) -> None:
+    """What is earned before ``from`` has itself expired by the day on which the tier falls; on it, it has not."""
+    member = Member()
+    member.buys("o-1", price, on=DAY)
+    keep = outlook(member.account, PROGRAMS, program, member.clock, 1)["keep"]
+    assert (keep["from"], keep["counts_at_once"]) == (after(DAY, 1), False)
+    held = member.tier(program)
+
+    def tier_then(day: str) -> str:
+        other = Member()
+        other.buys("o-1", price, on=DAY)
+        other.buys("o-2", f"{keep['earn'] if program == 'club' else keep['earn'] // 100}.00", on=day)
+        return other.on(keep["falls_on"]).tier(program)
+
+    assert tier_then(DAY) != held
+    assert tier_then(keep["from"]) == tier_then(keep["by"]) == held
+
+
+def test_keep_is_about_the_tier_that_is_held_today() -> None:
+    """Not about a higher one that a penalty's end will bring, and take again."""
+    member = Member()
+    member.is_given(150, "crowns", on=DAY)
+    member.does("violation.confirmed", {"case_id": "c-1", "kind": "return_abuse"})
+    assert member.tier("crowns") == "none"
+    assert outlook(member.account, PROGRAMS, "crowns", member.clock, 1)["keep"] is None
+
+    capped = Member()
+    capped.is_given(1000, "crowns", on=DAY)
+    capped.does("violation.confirmed", {"case_id": "c-1", "kind": "extortion"})
+    keep = outlook(capped.account, PROGRAMS, "crowns", capped.clock, 400)["keep"]
+    assert (capped.tier("crowns"), keep["tier"], keep["earn"], keep["falls_to"]) == ("Silver", "Silver", 1, "none")
+
+
+def test_only_what_can_be_seen_is_a_change() -> None:
+    """A sum below 0 is shown as 0: where it only comes nearer to 0, nothing changes for the member."""
+    member = Member()
+    member.does("violation.confirmed", {"case_id": "c-1", "kind": "return_abuse"}, on=DAY)
+    member.does("violation.confirmed", {"case_id": "c-2", "kind": "spam"})
+    found = outlook(member.account, PROGRAMS, "crowns", member.clock, 400)
+    assert (found["changes"], {row["measure"] for row in found["days"]}) == ([], {0})
 
 
 def test_a_member_without_anything_has_a_quiet_calendar() -> None:

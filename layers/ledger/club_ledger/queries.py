@@ -103,7 +103,7 @@ class ExplanationQuery:
             start = Bound(*[_before(moment if end is None else end.start, timedelta(days=EXPLAINED_DAYS))] * 2)
         end = end or Bound(moment, moment)
         errors += [
-            FieldError(f"/query/{name}", "out_of_range", "lies in the future: nothing is known of it yet")
+            FieldError(f"/query/{name}", "in_future", "lies in the future: nothing is known of it yet")
             for name, bound in (("from", start), ("to", end))
             if bound.start > moment
         ]
@@ -214,8 +214,8 @@ def _span(
     end = _bound(query, "to", programs, program, errors)
     if start and end and (start.start > end.end or (end.start < end.end == start.start)):
         errors += [
-            FieldError("/query/from", "out_of_range", "lies after to"),
-            FieldError("/query/to", "out_of_range", "lies before from"),
+            FieldError("/query/from", "from_after_to", "lies after to"),
+            FieldError("/query/to", "from_after_to", "lies before from"),
         ]
     return start, end
 

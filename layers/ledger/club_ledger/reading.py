@@ -29,7 +29,10 @@ ROWS_AT_ONCE = 2000
 """So many rows of the journal are looked at for one page of a statement: their days tell most of what doesn't fit."""
 
 EXPLAINED_AT_ONCE = 4000
-"""So many entries an explanation goes back: for most members, years."""
+"""So many entries an explanation reads: for most members, years."""
+
+JOURNAL_AT_ONCE = 20_000
+"""So many rows of the journal it looks back over."""
 
 BATCH = 100
 """DynamoDB's bound for the keys of one BatchGetItem."""
@@ -174,16 +177,19 @@ class _Known:
 
         Raises ``InvalidInput`` where the journal is too long since then, and ``Busy``.
         """
-        rows = self._journal.since(wanted.after.date().isoformat(), EXPLAINED_AT_ONCE)
-        if len(rows) == EXPLAINED_AT_ONCE:
-            detail = f"more than {EXPLAINED_AT_ONCE} entries were posted since then: name a later moment"
-            raise InvalidInput([FieldError("/query/from", "out_of_range", detail)])
+        rows = self._journal.since(wanted.after.date().isoformat(), JOURNAL_AT_ONCE)
+        if len(rows) == JOURNAL_AT_ONCE:
+            detail = f"more than {JOURNAL_AT_ONCE} entries were posted since that day: name a later one"
+            raise InvalidInput([FieldError("/query/from", "too_many", detail)])
         if rows:
             self._lowest = rows[-1].seq
         last = wanted.until.date().isoformat()
         if all(entry["posted_at"][:10] > last for entry in self._pending):
             # what was posted later is not asked for, unless something earlier was posted behind it, out of its turn
             rows = list(dropwhile(lambda row: row.posted > last, rows))
+        if len(rows) > EXPLAINED_AT_ONCE:
+            detail = f"more than {EXPLAINED_AT_ONCE} entries were posted on these days: choose a shorter span"
+            raise InvalidInput([FieldError(f"/query/{name}", "too_many", detail) for name in ("from", "to")])
         before = self._journal.rows(self._lowest - 1, -len(rows) % BATCH if rows else ANCHORS)
         self._read_stretch([*rows, *before])
 
@@ -210,7 +216,7 @@ class _Known:
     def _made_on(self, days: set[str]) -> list[JournalRow]:
         """The rows of what occurred on one of the program's local ``days`` and has not been read yet."""
         wanted = {near for day in days for near in _days_around(day)}  # a local day touches two or three UTC days
-        rows = self._journal.since(min(wanted), EXPLAINED_AT_ONCE)
+        rows = self._journal.since(min(wanted), JOURNAL_AT_ONCE)
         return [row for row in rows if row.occurred in wanted and row.seq not in self._by_seq]
 
     def _read_stretch(self, rows: list[JournalRow]) -> None:

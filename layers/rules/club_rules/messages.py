@@ -381,9 +381,15 @@ class Messages:
         return " ".join(said)
 
     def keep(self, program: Program, keep: Mapping[str, Any]) -> str:
-        """What to earn by when: {tier, earn, by, ...}, ``earn`` as an amount, ``by`` a day (ISO)."""
+        """What to earn by when: {tier, earn, from, counts_at_once, by, ...}, ``earn`` as an amount, days as ISO."""
         key = "keep/spend" if program.measures_spend else "keep"
-        fields = {"tier": self.tier(program, keep["tier"]), "day": self.day(keep["by"])}
+        if not keep["counts_at_once"]:
+            key += "/from"
+        fields = {
+            "tier": self.tier(program, keep["tier"]),
+            "first": self.day(keep["from"]),
+            "day": self.day(keep["by"]),
+        }
         return self._say(program, self._words.sentences[key], keep["earn"], fields)
 
     def change(self, program: Program, change: Mapping[str, Any]) -> str:

@@ -216,7 +216,9 @@ WORDING = Wording(
         "tier_moved/to_none": "{before} was lost.",
         # ahead
         "keep": "Earn {amount} by {day} to keep {tier}.",
+        "keep/from": "Earn {amount} between {first} and {day} to keep {tier}.",
         "keep/spend": "Spend {amount} by {day} to keep {tier}.",
+        "keep/spend/from": "Spend {amount} between {first} and {day} to keep {tier}.",
         "ahead": "On {day}, {what}.",
         "expire": "{amount} [expires|expire]",
         "return": "{amount} [comes|come] back",

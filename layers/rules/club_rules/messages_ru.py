@@ -219,7 +219,9 @@ WORDING = Wording(
         "tier_moved/to_none": "Уровень {before} утрачен.",
         # ahead
         "keep": "Заработайте {amount} до {day} включительно, чтобы сохранить уровень {tier}.",
+        "keep/from": "Заработайте {amount} с {first} по {day}, чтобы сохранить уровень {tier}.",
         "keep/spend": "Потратьте {amount} до {day} включительно, чтобы сохранить уровень {tier}.",
+        "keep/spend/from": "Потратьте {amount} с {first} по {day}, чтобы сохранить уровень {tier}.",
         "ahead": "{day} {what}.",
         "expire": "[сгорит|сгорят|сгорят] {amount}",
         "return": "[вернётся|вернутся|вернутся] {amount}",

@@ -23,28 +23,30 @@ def outlook(account: Account, programs: Programs, program_id: str, moment: datet
     ``account`` has been settled to the UTC instant ``moment``, and is not changed. Returns ``today`` and ``days``, rows
     of ``date``, ``tier`` (code), ``measure`` (points or minor units, never below 0) and ``expires`` (what lapses on
     that day); ``changes``, those rows on which something changes, with ``tier_before``; and ``keep``: how much to
-    ``earn`` ``by`` when for the tier not to fall, ``None`` where it is safe for ``DAYS_AT_MOST`` days.
+    ``earn``, ``from`` which day on and ``by`` which, for today's tier not to be lost, ``None`` where it is safe for
+    ``DAYS_AT_MOST`` days.
     """
     ahead = account.clone()
     program = programs.at(program_id, moment)
     today = program.day_of(moment)
     state = ahead.program(program_id)
+    held = state.tier
     rows = [_row(program, today, state, 0)]
     changes = []
     keep = None
     for day in range(today + 1, today + DAYS_AT_MOST + 1):
-        before, expired, changed = state.tier, 0, False
+        expired = 0
         while entries := settle(ahead, programs, program.start_of(day)):
             for part in (entry["parts"][program_id] for entry in entries if program_id in entry["parts"]):
-                changed = changed or part["points"] != 0 or part["tier"][0] != part["tier"][1]
                 if part["kind"] == "expiry":
                     expired -= sum(delta for _, delta in part.get("lots", ()))
-                if keep is None and part["tier"][1] < part["tier"][0]:
-                    keep = _keep(programs.at(program_id, program.start_of(day)), part, day)
-        row = _row(program, day, state, expired)
+                if keep is None and part["tier"][1] < min(held, part["tier"][0]):
+                    keep = _keep(programs.at(program_id, program.start_of(day)), part, held, today, day)
+        before, row = rows[-1], _row(program, day, state, expired)
         rows.append(row)
-        if changed and day <= today + days:
-            changes.append({**row, "tier_before": program.codes[before]})
+        seen = (row["tier"], row["measure"]) != (before["tier"], before["measure"])
+        if (seen or expired) and day <= today + days:
+            changes.append({**row, "tier_before": before["tier"]})
     return {"today": rows[0], "days": rows[1 : days + 1], "changes": changes, "keep": keep}
 
 
@@ -57,13 +59,18 @@ def _row(program: Program, day: int, state: ProgramAccount, expired: int) -> dic
     }
 
 
-def _keep(program: Program, part: dict[str, Any], day: int) -> dict[str, Any]:
-    """What is missing on the day on which the tier first falls, and the last day on which earning it still helps."""
-    held, falls_to = part["tier"]
+def _keep(program: Program, part: dict[str, Any], held: int, today: int, day: int) -> dict[str, Any]:
+    """What is missing on the ``day`` on which the tier ``held`` is lost, and the days on which earning it helps.
+
+    What is earned too early has itself expired by then: a lot counts for a window of days.
+    """
+    first = max(today, day - program.window + 1)
     return {
         "tier": program.codes[held],
         "earn": program.thresholds[held] - part["receipt"]["after"],
+        "from": date.fromordinal(first).isoformat(),
+        "counts_at_once": first == today,
         "by": date.fromordinal(day - 1).isoformat(),
         "falls_on": date.fromordinal(day).isoformat(),
-        "falls_to": program.codes[falls_to],
+        "falls_to": program.codes[part["tier"][1]],
     }

@@ -11,6 +11,7 @@ from typing import Any
 from club_rules.account import Account, Entry, ProgramAccount, receipt_id
 from club_rules.messages import Messages
 from club_rules.money import format_money
+from club_rules.program_check import VIOLATION_KINDS
 from club_rules.programs import Program, Programs
 from club_rules.standing import Counts, standing
 from club_rules.times import format_instant
@@ -134,6 +135,10 @@ def privileges(account: Account, programs: Programs, moment: datetime, messages:
 def outlook_view(program: Program, messages: Messages, found: dict[str, Any]) -> dict[str, Any]:
     """The calendar ahead in the contract's shape. ``found``: as ``club_rules.outlook.outlook`` gives it."""
     keep = found["keep"]
+    if keep is not None:
+        text = messages.keep(program, keep)
+        keep = {name: value for name, value in keep.items() if name != "counts_at_once"}
+        keep |= {"earn": number(program, keep["earn"]), "text": text}
     return {
         "today": _outlook_row(program, found["today"]),
         "days": [_outlook_row(program, row) for row in found["days"]],
@@ -145,7 +150,7 @@ def outlook_view(program: Program, messages: Messages, found: dict[str, Any]) ->
             }
             for row in found["changes"]
         ],
-        "keep": keep and {**keep, "earn": number(program, keep["earn"]), "text": messages.keep(program, keep)},
+        "keep": keep,
     }
 
 
@@ -184,10 +189,13 @@ def statement_entry(entry: Entry, program: Program, messages: Messages) -> dict[
 
 
 def _reason(reason: dict[str, Any], program: Program, messages: Messages) -> dict[str, Any]:
+    code = reason["code"]
+    if code in VIOLATION_KINDS and not messages.support:
+        code = "penalty"  # what a violation was is told to support
     view = {
         "rule": reason["rule"],
         **amount(program, reason["points"]),
-        "code": reason["code"],
+        "code": code,
         "text": messages.reason(program, reason),
     }
     if "ref" in reason:
