@@ -96,7 +96,7 @@ function levelCard(program, summary) {
     next ? progress(program, next) : make('p.top-level', icon('check'), t('top')),
     make('div.since',
       program.tier_since && make('p', t('since', { day: day(program.tier_since) })),
-      program.tier_since && button(program.tier === 'none' ? t('why') : t('why.level', { tier: program.tier }), () => showTierReceipt(program, summary.member_id, summary.as_of), { kind: 'link' })),
+      program.tier_since && button(whyText(program.tier), () => showTierReceipt(program, summary.member_id, summary.as_of), { kind: 'link' })),
   );
 }
 
@@ -131,13 +131,22 @@ function standingCard(program) {
   return section;
 }
 
+/** Why this tier, or why none. */
+const whyText = (tier) => (tier === 'none' ? t('why') : t('why.level', { tier }));
+
+/** What comes of it if nothing is earned. */
+function keepElse(keep) {
+  const on = day(keep.falls_on);
+  return keep.falls_to === 'none' ? t('keep.lost', { day: on, from: keep.tier }) : t('keep.falls', { day: on, tier: keep.falls_to });
+}
+
 function keepBox(program, keep) {
   if (!keep) {
     const lowest = t(program.tier_since ? 'keep.none' : 'keep.lowest', { tier: tierName(program.tier) });
     return make('div.keep.calm', icon('check'), make('p', lowest));
   }
   return make('div.keep', icon('alert'), make('div', make('p.keep-text', keep.text),
-    make('p', t(keep.falls_to === 'none' ? 'keep.lost' : 'keep.falls', { day: day(keep.falls_on), from: keep.tier, tier: keep.falls_to }))));
+    make('p', keepElse(keep))));
 }
 
 /** The months ahead: a chart, the days on which something changes, and the same as a table. */

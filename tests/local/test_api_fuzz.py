@@ -55,7 +55,8 @@ def _unprintable(value: Any) -> bool:
 
 _UNSAID = (
     Unsaid(r"/query/cursor", "invalid_cursor", _any, "a cursor is one only where an earlier answer gave it"),
-    Unsaid(r"/query/(from|to)", "out_of_range", _any, "the two are held against each other and against the clock"),
+    Unsaid(r"/query/(from|to)", "from_after_to", _any, "the two are held against each other"),
+    Unsaid(r"/query/(from|to)", "in_future", _any, "and against the clock"),
     Unsaid(r"/headers/accept-language", "invalid_language", _any, "it may name any language, and two are spoken"),
     Unsaid(
         r"(/\w+)*/\w+_at",
