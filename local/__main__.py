@@ -8,7 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     program_commands = programs.add_subparsers(title="commands", metavar="COMMAND", required=True)
     check = program_commands.add_parser("check", help="say in plain words what is wrong in a program file, and where")
     check.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    check.add_argument(
+        "--deploy-on",
+        metavar="DAY",
+        type=_day,
+        help="each file is a new version, to be deployed on this day (such as 2026-11-22): it must take effect later, "
+        "and fit to the versions that there are",
+    )
     check.set_defaults(run=_check_programs)
 
     verify = commands.add_parser("verify", help="prove that a running stack's accounts are what its entries say")
@@ -76,19 +83,54 @@ def _parser() -> argparse.ArgumentParser:
         description="Brings the counts of who holds which tier to what the accounts hold, and says what was wrong. "
         "The club may go on meanwhile. Reads the whole table.",
     )
-    where = rebuilding.add_mutually_exclusive_group()
-    where.add_argument("--port", type=_port, default=DEFAULT_PORT, help="of a running stack (default: %(default)s)")
-    where.add_argument("--table", metavar="NAME", help="a deployed table, with the credentials that AWS's tools find")
+    _add_where(rebuilding)
     rebuilding.set_defaults(run=_standing)
 
+    _add_sweeps(commands)
     commands.add_parser("replay", help="replay a purchase log through the whole stack; see replay --help")
     return parser
+
+
+def _add_sweeps(commands: Any) -> None:
+    sweeps = commands.add_parser("sweeps", help="look at the runs of the sweeps, and undo what one demoted")
+    sweeps_commands = sweeps.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    said = {
+        "list": ("list the runs, by scheduled time; reads the whole table", ""),
+        "show": ("show what a run did, or in a dry run would have done", ""),
+        "undo": (
+            "give back what a run demoted",
+            "Posts the exact opposite of each demotion of a run, with a receipt that says so. May be repeated. A "
+            "member whose tier has changed since is left and named; then the exit status is 1. What happens next "
+            "stands in docs/rules.md.",
+        ),
+    }
+    for action, (text, more) in said.items():
+        command = sweeps_commands.add_parser(action, help=text, description=more or None)
+        if action != "list":
+            command.add_argument("run_id", metavar="RUN", help="its id, as the list and the announcements have it")
+        _add_where(command)
+        command.set_defaults(run=_sweeps, action=action)
+
+
+def _add_where(command: argparse.ArgumentParser) -> None:
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--port", type=_port, default=DEFAULT_PORT, help="of a running stack (default: %(default)s)")
+    where.add_argument("--table", metavar="NAME", help="a deployed table, with the credentials that AWS's tools find")
 
 
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, not {text!r}")
     return int(text)
+
+
+def _day(text: str) -> date:
+    from club_rules.times import parse_day
+
+    try:
+        return parse_day(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, not {text!r}") from error
 
 
 def _instant(text: str) -> datetime:
@@ -187,6 +229,15 @@ def _standing(options: argparse.Namespace) -> int:
         return _nobody_there(options.port, error)
 
 
+def _sweeps(options: argparse.Namespace) -> int:
+    from local import sweeps
+
+    try:
+        return sweeps.main(options)
+    except urllib.error.URLError as error:
+        return _nobody_there(options.port, error)
+
+
 def _nobody_there(port: int, error: urllib.error.URLError) -> int:
     print(f"No stack answers on port {port} ({error.reason}): start one with make serve", file=sys.stderr)
     return 1
@@ -210,11 +261,11 @@ def _post(url: str) -> Any:
 
 
 def _check_programs(options: argparse.Namespace) -> int:
-    from club_rules.programs import check_file
+    from club_rules.programs import check_file, check_new_version
 
     wrong = False
     for path in options.files:
-        messages = check_file(path)
+        messages = check_new_version(path, options.deploy_on) if options.deploy_on else check_file(path)
         for message in messages:
             print(f"{path}: {message}")
         if not messages:

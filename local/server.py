@@ -8,6 +8,7 @@ import json
 import re
 import threading
 import traceback
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,6 +66,7 @@ class LocalCalls:
             ("POST", "/_local/faults"): self._faults,
             ("POST", "/_local/verify"): self._verify,
             ("POST", "/_local/standing"): self._standing,
+            ("POST", "/_local/sweeps"): self._sweeps,
         }
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Response:
@@ -132,7 +134,48 @@ class LocalCalls:
             if not isinstance(value, bool):
                 raise BadCall("expected true or false", pointer=f"/{flag}")
         at = instant(body["scheduled_at"], "/scheduled_at") if "scheduled_at" in body else self._stack.now
-        return _counts(self._stack.fire(name, at, **flags))
+        request_id = str(uuid.uuid4())
+        outcome = self._stack.fire(name, at, **flags, request_id=request_id)
+        return {**_counts(outcome), **self._report(name, at, request_id)}
+
+    def _report(self, name: str, at: datetime, request_id: str) -> dict[str, Any]:
+        """What the run of a sweep did, or would do; nothing where the schedule started none."""
+        from club_rules.errors import NotFound
+        from club_rules.programs import load_programs
+        from local import sweeps
+
+        run_id = f"{name}#{wire(at.replace(microsecond=0))}#{request_id}"
+        try:
+            with self._stack.still():
+                (table,) = self._stack.template.tables
+                return {"report": sweeps.run_of(table, run_id, load_programs())}
+        except NotFound:
+            return {}
+
+    def _sweeps(self, body: dict[str, Any]) -> Any:
+        """List the sweeps' runs, show one, or undo what one demoted; for `python -m local sweeps`."""
+        from club_rules.errors import NotFound
+        from club_rules.programs import load_programs
+        from local import sweeps
+
+        _fields(body, {"action", "run"})
+        action, run_id = body.get("action"), body.get("run", "")
+        if action not in ("list", "show", "undo"):
+            raise BadCall("expected list, show or undo", pointer="/action")
+        if not isinstance(run_id, str):
+            raise BadCall("expected the id of a run", pointer="/run")
+        (table,) = self._stack.template.tables
+        try:
+            with self._stack.still():
+                if action == "list":
+                    return sweeps.runs_of(self._stack.client("dynamodb"), table, load_programs())
+                if action == "show":
+                    return sweeps.run_of(table, run_id, load_programs())
+                answer = sweeps.undo(table, run_id, load_programs(), self._stack.now)
+                self._stack.work_streams()  # what was given back is announced within moments
+                return answer
+        except NotFound as error:
+            raise BadCall(error.detail, 404, pointer="/run") from error
 
     def _bus(self, query: str) -> Any:
         wanted = parse_qs(query, keep_blank_values=True)

@@ -198,11 +198,18 @@ class Stack:
             return self.bus.put(entries, by_function=False)
 
     def fire(
-        self, name: str, scheduled_at: datetime, *, dry_run: bool = False, override_limit: bool = False
+        self,
+        name: str,
+        scheduled_at: datetime,
+        *,
+        dry_run: bool = False,
+        override_limit: bool = False,
+        request_id: str | None = None,
     ) -> Outcome:
         """Fire a schedule as of `scheduled_at`, and drain. Raises KeyError for an unknown name.
 
-        The clock is not moved: a sweep has its time from the schedule.
+        The clock is not moved: a sweep has its time from the schedule. `request_id`: of the invocation, one of its own
+        without.
         """
         schedule = self.template.schedules[name]
         moment = _utc(scheduled_at).replace(microsecond=0).isoformat().replace("+00:00", "Z")
@@ -211,7 +218,7 @@ class Stack:
         if any(flags.values()):
             payload = json.dumps({**json.loads(payload), **{flag: True for flag, on in flags.items() if on}})
         with self._lock:
-            self._invocations.append(_Invocation(schedule.function, payload))
+            self._invocations.append(_Invocation(schedule.function, payload, request_id or str(uuid.uuid4())))
             return self.drain()
 
     def invoke(self, function: str, event: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 from club_ledger import items
 from club_ledger.items import unpack
-from club_ledger.standing import COUNTED_AT_ONCE, MEMBERS, Held, correct, held_in, note
+from club_ledger.standing import COUNTED_AT_ONCE, MEMBERS, Held, correct, held_by, note
 from club_ledger.store import Busy, Counted, Counters, Stale, Store, connect, retrying, shard_of
 from club_rules.errors import Unavailable
 from club_rules.programs import Programs, load_programs
@@ -68,15 +68,14 @@ def _put_right(store: Store, programs: Programs, member_ids: list[str]) -> list[
     def attempt() -> list[str]:
         notes = store.counted(member_ids)  # before the accounts: a note that is newer than they are is wrong then
         accounts = [
-            Held(member_id, version, held_in(programs, state))
+            held_by(programs, member_id, version, state)
             for member_id, (version, state) in store.stored_accounts(member_ids).items()
         ]
         pairs = [(held, notes.get(held.member_id)) for held in accounts]
         wrong = [(held, old) for held, old in pairs if old is None or differs(held, old)]
         note(notes, [held for held, _ in wrong], shard_of(member_ids[0], items.STANDING_SHARDS))
         return [
-            f"{held.member_id}: was {_told(old.tiers) if old else 'not counted'}, is {_told(held.tiers)}"
-            for held, old in wrong
+            f"{held.member_id}: was {_told(old) if old else 'not counted'}, is {_told(held)}" for held, old in wrong
         ]
 
     return retrying(attempt, _seconds(SECONDS_A_GROUP))
@@ -84,7 +83,7 @@ def _put_right(store: Store, programs: Programs, member_ids: list[str]) -> list[
 
 def differs(held: Held, old: Counted) -> bool:
     """Whether a note says something else than the account, or has been taken of a version that never was."""
-    return old.tiers != held.tiers or old.of > held.version
+    return old.tiers != held.tiers or old.erased != held.erased or old.of > held.version
 
 
 def _compare(client: Any, table_name: str, store: Store, say: Say) -> bool:
@@ -133,7 +132,8 @@ def _noted(client: Any, table_name: str) -> Counter[str]:
         "FilterExpression": "begins_with(pk, :pk)",
         "ExpressionAttributeValues": {":pk": {"S": items.COUNTED}},
     }
-    return tally(unpack(item["body"]["B"])["tiers"] for item in _scan(client, table_name, **narrowed))
+    bodies = (unpack(item["body"]["B"]) for item in _scan(client, table_name, **narrowed))
+    return tally(body["tiers"] for body in bodies if not body.get("erased"))
 
 
 def _scan(client: Any, table_name: str, **narrowed: Any) -> Iterator[dict[str, Any]]:
@@ -141,8 +141,11 @@ def _scan(client: Any, table_name: str, **narrowed: Any) -> Iterator[dict[str, A
         yield from page["Items"]
 
 
-def _told(tiers: dict[str, str]) -> str:
-    return ", ".join(f"{program_id} {code}" for program_id, code in sorted(tiers.items())) or "at the lowest tiers"
+def _told(found: Held | Counted) -> str:
+    if found.erased:
+        return "erased"
+    tiers = sorted(found.tiers.items())
+    return ", ".join(f"{program_id} {code}" for program_id, code in tiers) or "at the lowest tiers"
 
 
 def _seconds(at_most: float) -> Callable[[], float]:

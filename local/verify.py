@@ -17,17 +17,21 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from club_ledger import items
+from club_ledger import items, watching
 from club_ledger.items import unpack
-from club_ledger.standing import Held, held_in
-from club_ledger.store import Counted, counters_of, shard_of
-from club_rules.account import encode_account, rebuild
+from club_ledger.standing import Held, held_by
+from club_ledger.store import Counted, counted_in, counters_of, shard_of
+from club_rules.account import Account, encode_account, is_erased, rebuild
 from club_rules.programs import Programs, load_programs
 from club_rules.settling import due_at
-from club_rules.times import format_instant
+from club_rules.times import format_instant, parse_instant
+from local.rewards import verify_rewards
 from local.standing import difference, tally
 
 Item = dict[str, Any]
+
+_NO_REWARDS = {"erased": True}
+"""What is left of the rewards of an erased member."""
 
 _STANDING = items.standing_key(0).removesuffix("0")
 
@@ -78,6 +82,7 @@ def verify(table: Collection[Item], programs: Programs, shards: int) -> Report:
         members, count = members + 1, count + len(entries)
         faults = _verify_member(member_id, entries, own.pop(member_id, {}), programs, shards)
         problems += (f"{member_id}: {fault}" for fault in faults)
+    problems += _not_emptied(table)
     problems += (
         f"entry {item['pk']['S']}: it can't be read"
         for item in table
@@ -86,6 +91,28 @@ def verify(table: Collection[Item], programs: Programs, shards: int) -> Report:
     for member_id, left in own.items():
         problems += (f"{member_id}: {fault}" for fault in _verify_member(member_id, [], left, programs, shards))
     return Report(members, count, problems)
+
+
+def _not_emptied(table: Iterable[Item]) -> Iterator[str]:
+    """Whose rewards are there though they are erased, one line each, or the other way round."""
+    erased: set[str] = set()
+    rewards: dict[str, Any] = {}
+    for item in table:
+        member_id = items.member_of(item["pk"]["S"])
+        if item["sk"]["S"] == items.ACCOUNT and is_erased(_readable(item) or {}):
+            erased.add(member_id)
+        elif item["pk"]["S"] == items.rewards_key(member_id):
+            rewards[member_id] = (_readable(item), "due_shard" in item)
+    yield from (
+        f"{member_id}: is erased, but has rewards"
+        for member_id in sorted(erased)
+        if rewards.get(member_id) != (_NO_REWARDS, False)
+    )
+    yield from (
+        f"{member_id}: has rewards of an erased member, but is not erased"
+        for member_id, (body, _) in sorted(rewards.items())
+        if body == _NO_REWARDS and member_id not in erased
+    )
 
 
 def verify_standing(table: Iterable[Item], programs: Programs) -> Iterator[str]:
@@ -102,15 +129,15 @@ def verify_standing(table: Iterable[Item], programs: Programs) -> Iterator[str]:
         if key[0].startswith(_STANDING):
             shards[key] = item
         elif key[1] == items.ACCOUNT and body is not None:
-            accounts[member_id] = Held(member_id, int(item["version"]["N"]), held_in(programs, body))
+            accounts[member_id] = held_by(programs, member_id, int(item["version"]["N"]), body)
         elif key[0].startswith(items.COUNTED):
             try:
-                notes[member_id] = Counted(int(item["version"]["N"]), body["of"], body["tiers"])
+                notes[member_id] = counted_in(int(item["version"]["N"]), body)
             except (KeyError, TypeError):
                 yield f"{member_id}: standing: what is counted can't be read"
     for member_id in sorted(accounts.keys() | notes.keys()):
         yield from (f"{member_id}: {fault}" for fault in _noted(accounts.get(member_id), notes.get(member_id)))
-    counters, wanted = counters_of(shards), tally(held.tiers for held in accounts.values())
+    counters, wanted = counters_of(shards), tally(held.tiers for held in accounts.values() if not held.erased)
     for name, missing in sorted(difference(counters, wanted).items()):
         what = name.replace("#", " ")
         yield f"standing: {what}: {wanted[name] - missing} counted, the accounts give {wanted[name]}"
@@ -121,6 +148,8 @@ def _noted(held: Held | None, note: Counted | None) -> Iterator[str]:
         yield "standing: is counted, but has no account"
     elif note is None:
         yield "standing: is not counted"
+    elif held.erased != note.erased:
+        yield f"standing: {'is counted, but erased' if held.erased else 'is not counted any more, but not erased'}"
     else:
         for program_id in sorted(held.tiers.keys() | note.tiers.keys()):
             counted, holds = note.tiers.get(program_id), held.tiers.get(program_id)
@@ -154,11 +183,38 @@ def _verify_member(
         yield from _compare_page(own, items.journal_key(page), keys)
     for page, marks in account.filled_marks.items():
         yield from _compare_page(own, items.marks_key(page), marks)
+    if "warned" in item:
+        try:
+            account.warned = parse_instant(item["warned"]["S"])
+        except (KeyError, ValueError):
+            yield f"warned: stored {item['warned']!r} is no instant"
+            return
+    yield from _compare_watched(account, entries, own, shards)
+    if account.erased and _readable(own.get(items.PROFILE, {})) != {}:
+        yield "is erased, but has a profile"
     due = due_at(account, programs)
     wanted = (None, None) if due is None else (items.due_key(shard_of(member_id, shards)), format_instant(due))
     found = tuple(item[name]["S"] if name in item else None for name in ("due_shard", "due_at"))
     if found != wanted:
         yield f"due index: stored {found}, the account gives {wanted}"
+
+
+def _compare_watched(
+    account: Account, entries: list[dict[str, Any]], own: dict[str, Item], shards: int
+) -> Iterator[str]:
+    """What the member watches by their entries, with its place in the index; an erased member watches nothing."""
+    wanted = {items.watch_key(item_id): watched for item_id, watched in watching.all_after(entries).items()}
+    for key in sorted(wanted.keys() | {key for key in own if key.startswith(items.WATCHED)}):
+        item_id, item = key.removeprefix(items.WATCHED), own.get(key)
+        watched = None if item is None else _readable(item)
+        given = {} if account.erased and item is not None else wanted.get(key)
+        if watched != given:
+            yield f"watches {item_id}: stored {watched!r}, the entries give {given!r}"
+        elif item is not None and watched is not None:
+            found = tuple(item[name]["S"] if name in item else None for name in ("due_shard", "due_at"))
+            place = watching.in_index(account.member_id, item_id, watched, shards)
+            if found != place:
+                yield f"watches {item_id}: in the index as {found}, its state gives {place}"
 
 
 def _readable(item: Item) -> Any:
@@ -192,6 +248,7 @@ def report_of(client: Any, table_name: str, shards: int) -> Report:
 
 
 def verify_all(table: Collection[Item], programs: Programs, shards: int) -> Report:
-    """The report of ``verify``, with what ``verify_standing`` found."""
+    """The report of ``verify``, with what ``verify_standing`` and ``verify_rewards`` found."""
     report = verify(table, programs, shards)
-    return report._replace(problems=[*report.problems, *verify_standing(table, programs)])
+    rewards = verify_rewards(table, decoded_entries(table), programs, shards)
+    return report._replace(problems=[*report.problems, *verify_standing(table, programs), *rewards])

@@ -46,8 +46,12 @@ def _without_query(read: Callable[[Store, Programs, str, datetime, Messages], An
     return checked
 
 
-def _rewards(store: Store, _: Programs, member_id: str, moment: datetime, __: Messages) -> Answer:
-    return reading.read_rewards(store, member_id, moment)
+def _export(
+    store: Store, programs: Programs, member_id: str, moment: datetime, query: dict[str, str], messages: Messages
+) -> Answer:
+    from club_ledger.exporting import read_export  # seldom asked for
+
+    return read_export(store, programs, member_id, moment, query, messages)
 
 
 def _decisions(event: Event) -> Answer:
@@ -67,9 +71,10 @@ ROUTES: dict[str, Callable[[Event], Answer]] = {
     "GET /members/{member_id}": _of_member(_without_query(reading.read_summary)),
     "GET /members/{member_id}/statement": _of_member(reading.read_statement),
     "GET /members/{member_id}/privileges": _of_member(_without_query(reading.read_privileges)),
-    "GET /members/{member_id}/rewards": _of_member(_without_query(_rewards)),
+    "GET /members/{member_id}/rewards": _of_member(_without_query(reading.read_rewards)),
     "GET /members/{member_id}/explanation": _of_member(reading.read_explanation),
     "GET /members/{member_id}/outlook": _of_member(reading.read_outlook),
+    "GET /members/{member_id}/export": _of_member(_export),
     "GET /members/{member_id}/decisions": _decisions,
     "GET /decisions/{decision_id}": _decision,
 }

@@ -19,7 +19,8 @@ function memberView(summary) {
     panel: () => programPanel({ id, ...summary.programs[id] }, summary, load),
     chosen: () => statement.show(id),
   }));
-  return [tabbed(t('programs'), tabs, 'programs'), rewardsCard(member), statement];
+  const cases = summary.appeals?.length ? [casesCard(summary.appeals)] : [];
+  return [tabbed(t('programs'), tabs, 'programs'), ...cases, rewardsCard(member), statement];
 }
 
 function programTab(program) {
@@ -78,9 +79,11 @@ function programPanel(program, summary, load) {
   return [
     make('div.hero-row', levelCard(program, summary), standingCard(program)),
     make('div.hero-row.second', keep, soonCard(program)),
+    program.penalties?.length > 0 && penaltiesCard(program),
+    program.import_allowance && allowanceCard(program),
     card(t('ahead'), ahead),
     card(t('privileges'), privileges),
-  ];
+  ].filter(Boolean);
 }
 
 function levelCard(program, summary) {
@@ -115,6 +118,31 @@ function soonCard(program) {
   const rows = program.expiring.slice(0, 3).map((each) => make('li', t('soon.row', { amount: amountText(program, amountOf(each)), day: day(each.on) })));
   const rest = program.expiring.length - rows.length;
   return make('section.card.soon', make('h2', icon('clock'), t('soon')), make('ul', rows, rest > 0 && make('li', t('soon.rest', { count: rest, n: number(rest) }))));
+}
+
+/** What confirmed cases take for a time, when it ends, and how to appeal. */
+function penaltiesCard(program) {
+  const rows = program.penalties.map((each) => make('li',
+    make('p', t('penalties.row', { amount: amountText(program, each.points, { signDisplay: 'never' }), case: each.case_id, day: day(each.ends_on) })),
+    each.tier_at_most !== undefined && make('p', t('penalties.cap', { tier: tierName(each.tier_at_most), day: day(each.tier_ends_on) }))));
+  return card(t('penalties'), make('ul.changes', rows), make('p.note', t('penalties.appeal')));
+}
+
+/** Where the member's latest cases stand. */
+function casesCard(appeals) {
+  const row = (each) => make('li', make('p', make('b', t('cases.case', { case: each.case_id })), ' ', worded('cases', each.state)));
+  return card(t('cases'), make('ul.changes', appeals.map(row)));
+}
+
+/** How much of this month's import allowance is used: for information, it limits nothing. */
+function allowanceCard(program) {
+  const { country, limit, used, currency, month } = program.import_allowance;
+  const id = newId('progress');
+  const amounts = { used: money(used, currency), limit: money(limit, currency), country };
+  return card(t('allowance'), make('div.progress',
+    make('p', { id }, t('allowance.used', { ...amounts, month: monthOf(month, { month: 'long', year: 'numeric' }) })),
+    make('meter', { max: Number(limit) || 1, value: Number(used), 'aria-labelledby': id })),
+  make('p.note', t('allowance.note')));
 }
 
 function standingCard(program) {
@@ -210,6 +238,6 @@ function rewardsCard(member) {
 
 function rewardsView(rewards) {
   if (!rewards.length) return make('div.none-yet', icon('gift'), make('div', make('p.none-title', t('rewards.none')), make('p', t('rewards.none.text'))));
-  return make('ul.rewards', rewards.map((each) => make('li', icon('gift'), make('div', make('p.none-title', worded('reward', each.kind)),
-    make('p', each.valid_to ? t('rewards.valid', { from: day(each.valid_from), to: day(each.valid_to) }) : '')))));
+  return make('ul.rewards', rewards.map((each) => make('li', icon('gift'), make('div', make('p.none-title', each.title), make('p', each.text),
+    each.valid ? make('p', t('rewards.codes'), each.codes.flatMap((code) => [' ', make('code', code)])) : make('p', t('rewards.over'))))));
 }

@@ -7,9 +7,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from club_ledger import environment, standing
+from club_ledger import environment, rewarding, standing
 from club_ledger.outbox import SOURCE, announcements
 from club_rules.programs import Programs, load_programs
+from price_drops import send_drops  # beside this file, which is on the path on Lambda
 
 PUT_AT_ONCE = 10
 """EventBridge's bound for one PutEvents."""
@@ -23,15 +24,19 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Takes a batch of stream records; answers from which record on they are to come again."""
     programs, records = load_programs(), event["Records"]
     failed = _announce(records, programs)
+    unsent = send_drops(records[:failed])
+    failed = failed if unsent is None else unsent
     announced = records[:failed]  # what comes before it won't come again
     time_left = environment.time_left(context, SECONDS_TO_COUNT)
     uncounted = standing.count(environment.store(), programs, announced, time_left)
-    if uncounted is not None:
-        failed = uncounted
+    ungranted = rewarding.grant(environment.store(), programs, announced[:uncounted], time_left)
+    failed = next((place for place in (ungranted, uncounted, failed) if place is not None), None)
     if failed is None:
         return {"batchItemFailures": []}
     position = records[failed]["dynamodb"]["SequenceNumber"]
-    logger.error("not announced" if uncounted is None else "not counted", extra={"position": position})
+    logger.error(
+        "not done", extra={"position": position, "unsent": unsent, "uncounted": uncounted, "ungranted": ungranted}
+    )
     return {"batchItemFailures": [{"itemIdentifier": position}]}
 
 

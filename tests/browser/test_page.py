@@ -92,11 +92,6 @@ def test_privileges_are_bright_or_pale_and_say_what_unlocks_them(club: Club, buy
     assert all(one != other for one, other in zip(bright, pale, strict=True))
 
 
-def test_rewards_have_an_empty_state(club: Club, buyer: Page) -> None:
-    assert club.ask("/rewards")["rewards"] == []
-    expect(buyer.get_by_text("No rewards yet")).to_be_visible()
-
-
 def test_the_statement_has_every_reason_and_goes_on_page_by_page(club: Club, buyer: Page) -> None:
     first = club.ask("/statement", program="club", limit=20)
     everything = club.ask("/statement", program="club", limit=100)["entries"]

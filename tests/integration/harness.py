@@ -39,7 +39,7 @@ from local.verify import decoded_entries, verify
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = load_programs()
 NOW = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
-SWEEPS = {"ExpirySweep": "expiry_sweep", "DemotionSweep": "demotion_sweep"}
+SWEEPS = {"ExpirySweep": "expiry_sweep", "DemotionSweep": "demotion_sweep", "RewardSweep": "reward_sweep"}
 
 Event = dict[str, Any]
 Item = dict[str, Any]

@@ -27,7 +27,7 @@ from tests.oracle.histories import History, random_history
 from tests.oracle.oracle import Oracle
 
 BEGIN = datetime(2019, 3, 1, tzinfo=UTC)
-SWEEPS = {"ExpirySweep": time(0, 5), "DemotionSweep": time(0, 35)}
+SWEEPS = {"ExpirySweep": time(0, 5), "DemotionSweep": time(0, 35), "RewardSweep": time(0, 50)}
 
 
 class Run:
@@ -236,6 +236,9 @@ def test_a_slice_of_cdnow_day_by_day(start: Callable[..., Run]) -> None:
     assert worked > 25
     assert len(busiest) == 5
     assert_announced(run)
+    warned, owed, _ = warnings(run)
+    assert len(warned) > 100
+    assert owed <= warned, "with a sweep every night nobody is left out"
 
 
 def assert_announced(run: Run) -> None:
@@ -254,6 +257,49 @@ def assert_announced(run: Run) -> None:
     posted = sum(each["counts"]["entries"] for each in finished)
     own = [entry for entry in decoded_entries(run.table()) if "event_id" not in entry]
     assert 0 < posted <= len(own), "what a posting settles, no sweep counts"
+
+
+Warned = set[tuple[str, str, str, int]]
+"""Whom, in which program, of which day's lot, so many days before."""
+
+
+def warnings(run: Run) -> tuple[Warned, Warned, Warned]:
+    """Who has been warned, each of a lot that was there; who should have been; and who may have been.
+
+    The ledger's entries say what a lot held and when. It should be warned of where it held something as the warning
+    fell due and did so until it expired, and may be where it ever did between the two.
+    """
+    told = [json.loads(entry["Detail"]) for entry in run.stack.published("points.expiring")]
+    warned = {(each["member_id"], each["program"], each["lot"], each["days_before"]) for each in told}
+    assert len({json.dumps(each, sort_keys=True) for each in told}) == len(warned), "the same on every repeat"
+    owed: Warned = set()
+    allowed: Warned = set()
+    for (member_id, program, lot), changes in lots(run).items():
+        expires = lot + PROGRAMS.versions(program)[0].window
+        for lead in (30, 7):
+            due, gone = (datetime.combine(date.fromordinal(day), time(), UTC) for day in (expires - lead, expires))
+            before = sum(points for at, points in changes if at < due)
+            held = [before]
+            for at, points in changes:
+                if due <= at < gone:
+                    held.append(held[-1] + points)
+            key = (member_id, program, date.fromordinal(lot).isoformat(), lead)
+            if before > 0 and due < run.stack.now - days(1):
+                allowed.add(key)
+                if min(held) > 0:
+                    owed.add(key)
+    return warned, owed, allowed
+
+
+def lots(run: Run) -> dict[tuple[str, str, int], list[tuple[datetime, int]]]:
+    """By member, program and day: when what was added to the lot, as the entries say."""
+    found: dict[tuple[str, str, int], list[tuple[datetime, int]]] = {}
+    for entry in decoded_entries(run.table()):
+        at = datetime.fromisoformat(entry["posted_at"])
+        for program, part in entry["parts"].items():
+            for day, points in part.get("lots", ()):
+                found.setdefault((entry["member_id"], program, day), []).append((at, points))
+    return found
 
 
 # --- in any order, as often as it likes -----------------------------------------------------------------------
@@ -372,6 +418,7 @@ def test_faults_come_and_go(start: Callable[..., Run], hurried: None) -> None:
         night = datetime.combine(run.stack.now.date() + timedelta(days=1), SWEEPS["DemotionSweep"], UTC)
         run.stack.fire("ExpirySweep", night)
         run.stack.fire("DemotionSweep", night)
+        run.stack.fire("RewardSweep", night)
         run.assert_whole()
     assert run.stack.faults_given > 100, "the faults have hit nobody"
 
@@ -397,6 +444,23 @@ def assert_everything_is_announced(run: Run) -> None:
     told = [json.loads(entry["Detail"]) for entry in run.stack.published("tier.changed")]
     assert {each["receipt_id"] for each in told} == receipts
     assert len({json.dumps(each, sort_keys=True) for each in told}) == len(receipts)
+    warned, _, allowed = warnings(run)
+    assert warned <= allowed
+    assert len(warned) > 5
+    assert_rewards_are_announced(run)
+
+
+def assert_rewards_are_announced(run: Run) -> None:
+    """Each that is issued, once, with the codes that hold."""
+    issued = {
+        f"{each['id']}~{items.member_of(item['pk']['S'])}": each["codes"]
+        for item in run.table()
+        if item["pk"]["S"].startswith(items.rewards_key(""))
+        for each in items.unpack(item["body"]["B"]).get("issued", ())
+    }
+    told = {json.dumps(json.loads(each["Detail"]), sort_keys=True) for each in run.stack.published("reward.granted")}
+    assert len(told) == len(issued) > 10
+    assert {each["reward_id"]: each["codes"] for each in map(json.loads, told)} == issued
 
 
 def test_poison_ends_among_the_dead_letters_with_its_reason(start: Callable[..., Run]) -> None:
@@ -454,6 +518,8 @@ def test_no_personal_data_is_logged(start: Callable[..., Run], hurried: None) ->
     run.stack.drain()
 
     assert "1987" not in run.log.getvalue()
-    held = [item for item in run.table() if item["sk"]["S"] != items.PROFILE and "body" in item]
+    apart = (items.PROFILE, items.rewards_key("m-1"))  # gifts go by the birthday
+    held = [item for item in run.table() if "body" in item and item["sk"]["S"] not in apart]
+    held = [item for item in held if item["pk"]["S"] not in apart]
     assert held
     assert not any("1987" in json.dumps(items.unpack(item["body"]["B"])) for item in held)

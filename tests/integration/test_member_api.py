@@ -76,7 +76,7 @@ def test_a_summary_has_the_contracts_shape(club: Club) -> None:
     status, body = club.get("/members/m-42")
 
     assert status == 200
-    assert body.keys() == {"member_id", "as_of", "programs"}
+    assert body.keys() == {"member_id", "as_of", "programs", "appeals"}
     assert (body["member_id"], body["as_of"]) == ("m-42", "2026-11-22T10:15:00Z")
     assert body["programs"].keys() == {"club", "crowns", "vip"}
     seen = body["programs"]["club"]

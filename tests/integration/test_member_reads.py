@@ -425,7 +425,7 @@ def test_an_agent_sees_a_members_decisions_latest_first(club: Club) -> None:
         club.wire.sent.clear()
         status, body = club.get("/members/m-42/decisions", query, sub="agent-7", scope="club:support")
         assert status == 200
-        assert club.wire.operations() == ["Query", "BatchGetItem"]
+        assert club.wire.operations() == ["Query", "BatchGetItem", "GetItem"]
         assert len(body["decisions"]) == size
         found += body["decisions"]
         query["cursor"] = body["cursor"]

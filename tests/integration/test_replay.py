@@ -80,8 +80,8 @@ def test_ten_days_of_cdnow_earn_what_a_hand_count_gives() -> None:
     ]
     assert outcome.ledger.problems == []
     assert outcome.ledger.members == len(points)
-    assert outcome.sweeps == {"ExpirySweep": 10, "DemotionSweep": 10}
-    assert outcome.announced["sweep.finished"] == 20
+    assert outcome.sweeps == {"ExpirySweep": 10, "DemotionSweep": 10, "RewardSweep": 10}
+    assert outcome.announced["sweep.finished"] == 30
     assert outcome.sound
 
 

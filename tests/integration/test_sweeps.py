@@ -637,8 +637,8 @@ def test_sweeps_now_and_then_give_the_same(club: Club) -> None:
 
 def test_a_dry_run_changes_nothing_and_announces_nothing(club: Club) -> None:
     a_busy_night(club)
-    before = ledger(club)
     told = club.announced()
+    before = ledger(club)
 
     club.sweep("ExpirySweep", NIGHT, dry_run=True)
     club.sweep("DemotionSweep", NIGHT, dry_run=True)
@@ -705,13 +705,20 @@ def test_what_is_announced_of_a_run(club: Club) -> None:
     expiry, demotion = finished(club)
     assert expiry == {
         "event_id": expiry["event_id"],
+        "run_id": expiry["event_id"],
         "occurred_at": "2026-11-22T00:05:00Z",
         "sweep": "ExpirySweep",
         "scheduled_at": "2026-11-22T00:05:00Z",
+        "halted": False,
         "counts": {"members": 3, "entries": 6, "tier_changes": 0},
+        "programs": expiry["programs"],
     }
+    assert expiry["programs"]["club"]["expired"] == {"members": 3, "points": 3 * 605}
+    assert expiry["programs"]["club"]["moves"] == []
     assert demotion["scheduled_at"] == "2026-11-22T00:35:00Z"
     assert demotion["counts"] == {"members": 3, "entries": 3, "tier_changes": 6}
+    fell = [{"move": "fell", "from": "A3", "to": "A0", "cause": "demoted", "members": 3}]
+    assert demotion["programs"]["club"]["moves"] == fell
 
 
 def test_the_due_index_names_only_who_has_something_due(club: Club) -> None:
@@ -719,7 +726,8 @@ def test_the_due_index_names_only_who_has_something_due(club: Club) -> None:
     buys(club, ["m-42"])
     club.post(event("member.registered", "e-1", member_id="m-43"))
     found = club.content()
-    assert found["M#m-42", items.ACCOUNT]["due_at"]["S"] == instant(NOW.replace(hour=0, minute=0) + days(90))
+    warning = instant(NOW.replace(hour=0, minute=0) + days(60))  # vip: 30 days before
+    assert found["M#m-42", items.ACCOUNT]["due_at"]["S"] == warning
     assert "due_at" not in found["M#m-43", items.ACCOUNT]
 
     club.sweep("DemotionSweep", later(400))

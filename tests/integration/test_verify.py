@@ -124,6 +124,8 @@ CORRUPTIONS: dict[str, Corruption] = {
     "that one is due who isn't": lambda t: t["M#m-44", items.ACCOUNT].update(
         due_at={"S": "2026-12-01T00:00:00Z"}, due_shard={"S": "DUE#0"}
     ),
+    "through when it was warned": lambda t: t["M#m-43", items.ACCOUNT].update(warned={"S": "2027-06-01T00:00:00Z"}),
+    "that it was warned, unreadably": lambda t: t[ACCOUNT].update(warned={"S": "soon"}),
     "half of its place": lambda t: t[ACCOUNT].pop("due_shard"),
     # what can't be read at all
     "the account's bytes": lambda t: t[ACCOUNT].update(body={"B": b"not deflated"}),

@@ -6,8 +6,9 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import product
+from itertools import count, product
 from typing import Any, NamedTuple
+from unittest import mock
 
 import jsonschema_rs
 
@@ -119,7 +120,7 @@ def order(number: int, member: str, occurred_at: str, *prices: str, quantity: in
 
 
 PAST = (
-    event(1, "member.registered", "m-42", "2025-11-09T09:00:00Z", {"birthday": "1990-05-02", "country": "NL"}),
+    event(1, "member.registered", "m-42", "2025-11-09T09:00:00Z", {"birthday": "1990-05-02", "country": "BY"}),
     order(900, "m-42", "2025-11-10T12:00:00Z", "109.50", "21.00"),
     order(901, "m-42", "2025-12-05T12:00:00Z", "15.00"),
     order(700, "m-7", "2026-03-01T10:00:00Z", "900.00", "1300.00"),
@@ -135,9 +136,16 @@ PAST = (
     order(701, "m-7", "2026-10-02T10:00:00Z", "1500.00", flags=["preorder"]),
     event(6, "order.refunded", "m-8", "2026-11-01T10:00:00Z", {"order_id": "o-late", "full": True}),
     order(800, "m-8", "2026-11-02T10:00:00Z", "3.50", quantity=12),
+    event(60, "violation.confirmed", "m-7", "2026-11-19T10:00:00Z", {"case_id": "c-3", "kind": "extortion"}),
     order(1002, "m-42", "2026-11-20T16:45:00Z", "24.99"),
 )
 """What has happened by NOW; each was sent when it happened."""
+
+CORRECTED = (
+    {"adjustment_id": "c-1", "program": "club", "points": -12, "reason": "Counted twice"},
+    {"adjustment_id": "c-2", "program": "vip", "spend": "12.50", "reason": "Paid in a shop"},
+)
+"""What operators have adjusted, of m-7's, at NOW."""
 
 MEMBERS = ("m-42", "m-7", "m-8")
 
@@ -150,7 +158,16 @@ def live_through(stack: Stack) -> None:
         if answer.status != 202 or answer.json()["refused"]:
             raise ValueError(f"{each['event_id']}: {answer.body.decode()}")
         stack.drain()
+    from club_ledger import rewarding  # a stack brings the layers along
+
     stack.set_clock(NOW)
+    # the codes of coupons are chance, and examples are not
+    codes = (f"7Q3M9K-0X2RTA-D4WZ8B-{number:06d}" for number in count(1))
+    with mock.patch.object(rewarding, "new_code", side_effect=codes):
+        stack.fire("RewardSweep", NOW)
+    for body in CORRECTED:
+        if call(stack, "POST", "/members/m-7/adjustments", sub="op-1", body=body).status != 200:
+            raise ValueError(f"{body['adjustment_id']} was not posted")
 
 
 def call(
@@ -215,6 +232,14 @@ def _post(path: str, status: int, name: str, scopes: tuple[str, ...]) -> Ask:
     return Ask(_answers(path, "post", status) + f"/examples/{name}/value", "POST", path, scopes=scopes, body=request)
 
 
+def _adjusted(status: int, name: str) -> Ask:
+    """An adjustment of m-8's that is an example itself."""
+    path = "/members/{member_id}/adjustments"
+    request = f"/paths/{_token(path)}/post/requestBody/content/{_token(JSON)}/examples/{name}/value"
+    pointer = _answers(path, "post", status) + f"/examples/{name}/value"
+    return Ask(pointer, "POST", "/members/m-8/adjustments", sub="op-1", scopes=("club:admin",), body=request)
+
+
 _SUMMARY, _STATEMENT = "/members/{member_id}", "/members/{member_id}/statement"
 _REFUND, _DISPUTE = "/refunds/expedited", "/disputes/acceleration"
 _DECIDE = ("club:decide",)
@@ -242,6 +267,8 @@ ASKED = (
     _post(_REFUND, 200, "pending", _DECIDE),
     _post(_DISPUTE, 200, "approved", _DECIDE),
     _post(_DISPUTE, 200, "declined", _DECIDE),
+    _get("/members/{member_id}/export", "limit=2"),
+    _get("/members/{member_id}/export", "limit=0&program=club", status=400),
     _get("/members/{member_id}/decisions", "limit=1", scopes=("club:support",)),
     _get("/members/{member_id}/decisions", "cursor=touched", status=400, scopes=("club:support",)),
     Ask(_answers("/decisions/{decision_id}", "get", 200) + "/example", "GET", DECISIONS[0], scopes=_DECIDE),
@@ -276,7 +303,21 @@ ASKED = (
             "order_eligible": True,
         },
     ),
-    Ask(_shared("Unavailable"), "GET", "/members/me/rewards", faulty=True),
+    _adjusted(200, "posted"),
+    _adjusted(200, "spend"),
+    _adjusted(202, "waiting"),
+    Ask(
+        _shared("AdjustmentConflict"),
+        "POST",
+        "/members/m-8/adjustments",
+        sub="op-1",
+        scopes=("club:admin",),
+        body={"adjustment_id": "a-1", "program": "club", "points": -26, "reason": "Counted twice"},
+    ),
+    # A subject of blanks is none.
+    Ask(_shared("NoOperator"), "DELETE", "/members/m-8", sub=" ", scopes=("club:admin",)),
+    Ask(_shared("NoOperator", JSON), "DELETE", "/members/m-8", sub="op-1"),
+    Ask(_shared("Unavailable"), "GET", "/members/me/privileges", faulty=True),
 )
 """In this order: a decision is there when it is asked for."""
 
@@ -309,7 +350,8 @@ def every_read(stack: Stack, document: dict[str, Any]) -> Iterator[tuple[str, An
     jsonschema_rs for what does not fit.
     """
     schemas = document["components"]["schemas"]
-    for path in (path for path in document["paths"] if path.startswith("/members/")):
+    reads = [path for path, item in document["paths"].items() if path.startswith("/members/") and "get" in item]
+    for path in reads:
         check = validator(document, at(document, _answers(path, "get", 200))["schema"])
         span = _SPANS.get(path.rpartition("/")[2])
         queries = [f"program={program}{span}" for program in schemas["Program"]["enum"]] if span else [""]

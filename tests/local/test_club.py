@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from club_ledger.store import shard_of
 from local import functions
 from local.__main__ import main
 from local.server import Server
@@ -205,7 +206,9 @@ def busy_club(stack: Stack) -> None:
     detail = {name: value for name, value in dropped.items() if name != "type"}
     stack.put_events([{"Source": "marketplace", "DetailType": "price.dropped", "Detail": json.dumps(detail)}])
     stack.put_events([{"Source": "marketplace", "DetailType": "visit.recorded", "Detail": '{"event_id": "#"}'}])
-    assert stack.drain() == (1, 1)
+    # The price, and a message for each shard of who watches the item.
+    assert stack.drain() == (1 + int(spec_of("publish_changes", stack).environment["DUE_SHARDS"]), 1)
+    watch_and_be_alerted(club)
     # Decisions: given, asked again, refused.
     status, decision = club.refund("r-1", "anna", "o-3", amount="20.00")
     assert (status, decision["decision"]) == (200, "approved"), decision
@@ -227,6 +230,7 @@ def busy_club(stack: Stack) -> None:
     status, page = club.call("GET", "/members/anna/statement", "agent", "club:support", query=query)
     assert (status, len(page["entries"])) == (200, 60)
     assert club.call("GET", f"/decisions/{decision['decision_id']}", "agent", "club:support")[0] == 200
+    adjust_export_and_erase(club)
     # Time goes by: what has fallen due is decided on and posted, by a decision, by a sweep in several chunks.
     club.send(*(club.order(f"m-{number}", f"x-{number}", days=300) for number in range(220)))
     stack.set_clock(NOW + timedelta(days=91))
@@ -234,12 +238,55 @@ def busy_club(stack: Stack) -> None:
     assert club.accelerate("r-7", "m-1", "d-2")[0] == 200
     # Some answers get lost, so that a chunk is noted twice.
     stack.order_fault({"operation": "UpdateItem", "kind": "timeout_after", "rate": 0.5, "seed": 1})
-    for name in ("ExpirySweep", "DemotionSweep"):
+    for name in ("ExpirySweep", "DemotionSweep", "RewardSweep"):
         stack.fire(name, stack.now)
     stack.order_fault({})
     assert [letter["reason"] for letter in stack.dead_letters()] == ["invalid_id"]
+    assert club.call("GET", "/members/me/rewards", "anna", "club:read")[1]["rewards"]
     kinds = {entry["DetailType"] for entry in stack.published()}
     assert kinds >= {"tier.changed", "points.expired", "refund.expedited", "dispute.accelerated", "sweep.finished"}
+    assert "reward.granted" in kinds
+
+
+def adjust_export_and_erase(club: Club) -> None:
+    """By two operators; then a person goes of whom everything is held."""
+    small = {"adjustment_id": "a-1", "program": "club", "points": -3, "reason": "a slip"}
+    large = {"adjustment_id": "a-2", "program": "vip", "spend": "5000.00", "reason": "paid elsewhere"}
+    path = "/members/anna/adjustments"
+    for body, operator, status in ((small, "op-1", 200), (large, "op-1", 202), (large, "op-2", 200)):
+        assert club.call("POST", path, operator, "club:admin", body=body)[0] == status
+    _, page = club.call("GET", "/members/anna/export", "agent", "club:support", query="limit=60")
+    assert page["cursor"]
+    query = f"limit=60&cursor={page['cursor']}"
+    assert club.call("GET", "/members/anna/export", "agent", "club:support", query=query)[0] == 200
+    club.send(club.event("member.registered", "gone", {"birthday": "1980-02-29", "country": "NL"}))
+    club.send(club.event("wishlist.item_added", "gone", {"item_id": "i-2"}))
+    headers = {"authorization": f"Bearer {club.stack.token('op-1', ['club:admin'])}"}
+    for _ in range(2):
+        answer = club.stack.request("DELETE", "/members/gone", headers=headers)
+        assert (answer.status, answer.body) == (204, b"")
+    assert club.call("GET", "/members/gone", "agent", "club:support")[0] == 404
+
+
+def watch_and_be_alerted(club: Club) -> None:
+    """The alerts of a price fail at first, and one who watches the item has got a tier until they come."""
+    stack = club.stack
+    # As many in one shard as a chunk holds, so that it sends the next one's message.
+    shards = int(spec_of("post_ledger", stack).environment["DUE_SHARDS"])
+    crowd = [name for name in (f"w-{number}" for number in range(150 * shards)) if shard_of(name, shards) == 0][:100]
+    watchers = ["anna", "new", *crowd]
+    club.send(*(club.event("wishlist.item_added", member, {"item_id": "i-2"}) for member in watchers))
+    stack.order_fault({"operation": "Query", "kind": "throttle", "rate": 1.0})
+    price = {"item_id": "i-2", "old_price": "2.00", "new_price": "1.00", "currency": "USD"}
+    dropped = club.event("price.dropped", "", price)
+    del dropped["member_id"]
+    club.send(dropped)
+    stack.order_fault({})
+    stack.set_clock(stack.now + timedelta(minutes=1))
+    club.send(club.order("new", "o-new"))
+    stack.redrive()
+    details = [json.loads(entry["Detail"]) for entry in stack.published() if entry["DetailType"] == "price.alert"]
+    assert [detail["member_id"] for detail in details] == ["anna"]
 
 
 def test_a_running_stack_proves_its_ledger_and_names_what_differs(

@@ -137,7 +137,7 @@ def test_what_fell_due_was_swept_up_to_the_last_night(filled: Filled) -> None:
     for entry in filled.stack.published("sweep.finished"):
         told = json.loads(entry["Detail"])
         runs[told["sweep"]].append(datetime.fromisoformat(told["scheduled_at"]))
-    assert len(runs) == len(filled.stack.template.schedules) == 2
+    assert len(runs) == len(filled.stack.template.schedules) == 3
     assert {times[-1].date() for times in runs.values()} == {NOW.date()}
     assert max(later - before for before, later in pairwise(runs["DemotionSweep"])) <= timedelta(days=21)
     assert filled.stack.published("sweep.halted") == []

@@ -1,7 +1,8 @@
 """Random histories of one member that make the rules bite: caps, undoing, late events, window edges.
 
 `random_history` is the plain generator (seeded by its `rng`), `histories` the same as a hypothesis strategy.
-Every event is valid by rules 1.3, and posting instants never decrease.
+Every event is valid by rules 1.3, and posting instants never decrease. Where they are asked for, adjustments stand
+among them: written as events of the type `adjustment`, with the program and `points` or `spend`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ LARGE_PRICES = (
 EXCLUDING_FLAGS = ("preorder", "prepaid", "gift", "preferential_shipping")
 PROMOTIONS = (1, 20, 99, 100, 101, 200, 399, 400, 499, 500, 501, 1000, 1499, 1500, 1501, 2000, 10_000)
 VIOLATIONS = ("return_abuse", "extortion", "coupon_fraud", "spam")
+ADJUSTED_POINTS = (1, 5, 20, 99, 100, 101, 400, 499, 500, 501, 2000, 10_000)
+ADJUSTED_SPEND = ("0.01", "12.50", "500.00", "998.99", "999.00", "999.01", "3000.00", "3999.00", "6999.00")
 
 # How often each kind of step is taken.
 STEPS = (
@@ -75,6 +78,7 @@ STEPS = (
     ("overturn", 4),
     ("other", 1),
 )
+ADJUSTMENTS = ("adjustment", 12)
 
 
 def dollars(minor: int) -> str:
@@ -306,6 +310,17 @@ class Writer:
         case, kind = self.rng.choice(self.cases[-3:])
         self.write("violation.overturned", {"case_id": case, "kind": kind})
 
+    def adjustment(self) -> None:
+        """One or more corrections by a person: often some that take away, and now and then ones that cancel out."""
+        program = self.rng.choice(("club", "crowns", "vip"))
+        for _ in range(self.rng.choice((1, 1, 2))):
+            sign = self.rng.choice(("", "-", "-"))
+            if program == "vip":
+                amount: dict[str, Any] = {"spend": sign + self.rng.choice(ADJUSTED_SPEND)}
+            else:
+                amount = {"points": int(f"{sign}{self.rng.choice(ADJUSTED_POINTS)}")}
+            self.write("adjustment", {"program": program, **amount}, self.now)
+
     def other(self) -> None:
         """An event that earns nothing in any program."""
         kind = self.rng.choice(("member.updated", "wishlist.item_added", "cart.item_removed"))
@@ -325,21 +340,30 @@ def posting_instants(rng: Random, start: datetime, days: int, events: int) -> li
     return sorted(moments)
 
 
-def random_history(rng: Random, *, days: int, events: int, member_id: str = MEMBER, start: datetime = START) -> History:
+def random_history(
+    rng: Random,
+    *,
+    days: int,
+    events: int,
+    member_id: str = MEMBER,
+    start: datetime = START,
+    adjustments: bool = False,
+) -> History:
     """A history of `events` postings over `days` days, for one member."""
     writer = Writer(rng, member_id, posting_instants(rng, start, days, events))
-    names = [name for name, weight in STEPS for _ in range(weight)]
+    steps = (*STEPS, ADJUSTMENTS) if adjustments else STEPS
+    names = [name for name, weight in steps for _ in range(weight)]
     while not writer.full:
         getattr(writer, rng.choice(names))()
     return writer.history
 
 
 @st.composite
-def histories(draw: st.DrawFn, max_days: int = 800, max_events: int = 60) -> History:
+def histories(draw: st.DrawFn, max_days: int = 800, max_events: int = 60, *, adjustments: bool = False) -> History:
     """Histories for hypothesis: a random one, with some postings left out (more and more as it shrinks)."""
     rng = Random(draw(st.integers(min_value=0, max_value=2**32 - 1)))
     days = draw(st.integers(min_value=0, max_value=max_days))
     events = draw(st.integers(min_value=1, max_value=max_events))
-    history = random_history(rng, days=days, events=events)
+    history = random_history(rng, days=days, events=events, adjustments=adjustments)
     left_out = draw(st.lists(st.integers(min_value=0, max_value=9), min_size=events, max_size=events))
     return [posting for posting, number in zip(history, left_out, strict=True) if number > 0] or history[:1]

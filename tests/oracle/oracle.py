@@ -54,6 +54,11 @@ the program's data shows.
 # Vip
 #  R21 A review that falls due on the day of a posting comes first, even when the posting is at 00:00 exactly.
 #  R22 A clawback that takes nothing, or leaves the measure at the held tier or above, starts no new period.
+# Adjustments
+#  R24 An adjustment is a lot of the local day of its posting, whichever sign it has. Taking away, it lowers `vip`
+#      as a clawback does; giving, it raises at once.
+#  R25 What took points away gives them back on the day on which its lot ends, and raises a tier at once, `vip`
+#      too: then a new period begins on that day, before a review of the same day, which it puts off.
 # entry()
 #  R23 For a parked event: 0 points and no codes while it waits; once it has acted, what it did then.
 
@@ -249,6 +254,11 @@ def minor(amount: str) -> int:
     return int(Decimal(amount) * 100)
 
 
+def signed_minor(amount: str) -> int:
+    """A decimal string, maybe with a minus, in minor units."""
+    return -minor(amount[1:]) if amount[0] == "-" else minor(amount)
+
+
 def lines_of(event: Event) -> list[Line]:
     """The lines of an `order.completed`."""
     return [
@@ -360,7 +370,7 @@ class Ledger:
 
     def concerned(self, event: Event) -> bool:
         """Whether the event can do anything in this program."""
-        if event["type"] == "promotion.awarded":
+        if event["type"] in ("promotion.awarded", "adjustment"):
             return bool(data_of(event)["program"] == self.rules.name)
         return event["type"] in self.rules.concerns
 
@@ -378,6 +388,10 @@ class Ledger:
         kind = event["type"]
         if act.form != "acts":
             return self.earned(event, today, 0, {"order_already_posted"} if act.form == "repeat" else set())
+        if kind == "adjustment":
+            data = data_of(event)
+            amount = data["points"] if "points" in data else signed_minor(data["spend"])
+            return Change(event, today, today, today + timedelta(self.rules.window), amount)
         if kind == "order.completed":
             return self.order(event, today)
         if kind in UNDOING:
@@ -646,6 +660,8 @@ def settle(rules: Rules, standing: Standing, done: list[Change], last: date, tod
     for number in range(1, (today - last).days + 1):
         day = last + timedelta(number)
         if rules is VIP:
+            if day in ends and rank_of(VIP, balance(done, day)) > standing.rank:
+                standing.move(rank_of(VIP, balance(done, day)), day)
             if standing.period_from is not None and day == standing.period_from + timedelta(VIP_PERIOD):
                 review_period(standing, balance(done, day), day)
         elif day in ends:
@@ -673,7 +689,7 @@ def follow(rules: Rules, standing: Standing, done: list[Change]) -> None:
     before, after = balance(done[:-1], day), balance(done, day)
     held_from = VIP.tiers[standing.rank][1]
     rises = change.points > 0 and rank_of(VIP, after) > standing.rank
-    falls = change.points < 0 and before >= held_from > after
+    falls = standing.rank > 0 and change.points < 0 and before >= held_from > after
     if rises or falls:
         standing.move(rank_of(VIP, after), day)
 

@@ -56,7 +56,10 @@ def test_routes_and_scopes_are_those_of_the_contract() -> None:
         ("GET", "/members/{member_id}/rewards"): {"club:read", "club:support"},
         ("GET", "/members/{member_id}/explanation"): {"club:read", "club:support"},
         ("GET", "/members/{member_id}/outlook"): {"club:read", "club:support"},
+        ("GET", "/members/{member_id}/export"): {"club:read", "club:support"},
         ("GET", "/members/{member_id}/decisions"): {"club:support"},
+        ("POST", "/members/{member_id}/adjustments"): {"club:admin"},
+        ("DELETE", "/members/{member_id}"): {"club:admin"},
         ("POST", "/refunds/expedited"): {"club:decide"},
         ("POST", "/disputes/acceleration"): {"club:decide"},
         ("GET", "/decisions/{decision_id}"): {"club:decide", "club:support"},
@@ -116,7 +119,7 @@ def test_the_api_is_throttled_and_its_log_holds_no_personal_data() -> None:
 
 def test_each_function_has_a_role_of_its_own_that_only_lambda_may_take() -> None:
     roles = [props["Role"] for _, props in of_type("AWS::Lambda::Function")]
-    assert len(roles) == len(set(roles)) == 9
+    assert len(roles) == len(set(roles)) == len(TEMPLATE.functions)
     for name, role in of_type("AWS::IAM::Role"):
         assert "ManagedPolicyArns" not in role, f"{name}: a managed policy reaches the whole account"
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -144,7 +147,9 @@ def test_nobody_may_scan_or_delete_and_every_use_of_the_table_is_narrowed_by_key
     table = TEMPLATE.arn_of("Ledger")
     for where, statement in statements():
         actions = set(listed(statement["Action"]))
-        assert not actions & {"dynamodb:Scan", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}, where
+        assert not actions & {"dynamodb:Scan", "dynamodb:DeleteItem"}, where
+        # It could delete as well: for alerts alone, which a chunk of watchers puts by the hundred.
+        assert "dynamodb:BatchWriteItem" not in actions or where == "PriceAlertsRole", where
         assert not any(action.startswith("dynamodb:PartiQL") for action in actions), where
         resources = listed(statement["Resource"])
         if any(resource == table or resource.startswith(f"{table}/index/") for resource in resources):
@@ -165,9 +170,72 @@ def test_only_the_decisions_write_payouts_and_only_the_outbox_announces() -> Non
     assert may("dynamodb:PutItem", "PAYOUT#*") == {"expedited_refund"}
     assert may("dynamodb:PutItem", "DISPUTE#*") == {"dispute_acceleration"}
     assert may("events:PutEvents") == {"publish_changes"}
-    assert may("dynamodb:UpdateItem", "SWEEP#*") == {"expiry_sweep", "demotion_sweep"}
-    assert may("dynamodb:UpdateItem") == {"expiry_sweep", "demotion_sweep", "publish_changes"}
+    sweeps = {"expiry_sweep", "demotion_sweep", "reward_sweep"}
+    assert may("dynamodb:UpdateItem", "SWEEP#*") == sweeps
+    assert may("dynamodb:UpdateItem") == {*sweeps, "publish_changes"}
+    assert not {"E#*", "M#*"} & {
+        key
+        for spec in TEMPLATE.functions.values()
+        if spec.code.name == "reward_sweep"
+        for statement in spec.statements
+        if "dynamodb:PutItem" in statement.actions
+        for key in statement.leading_keys
+    }, "rewards are no entries: who issues them posts nothing"
     assert not may("dynamodb:PutItem") & {"ingest_activity", "member_api"}
+
+
+def test_price_alerts_write_alerts_and_nothing_else_and_only_the_outbox_sends_them_drops() -> None:
+    writes = {
+        (action, *statement.leading_keys)
+        for statement in TEMPLATE.function("price_alerts").statements
+        for action in statement.actions
+        if action.startswith("dynamodb:") and not action.endswith(("GetItem", "Query"))
+    }
+    assert writes == {("dynamodb:BatchWriteItem", "ALERT#*")}
+    queue = TEMPLATE.arn_of("PriceAlertQueue")
+    senders = {
+        spec.code.name
+        for spec in TEMPLATE.functions.values()
+        for statement in spec.statements
+        if "sqs:SendMessage" in statement.actions and queue in statement.resources
+    }
+    assert senders == {"publish_changes", "price_alerts"}
+    keys = [
+        statement.leading_keys
+        for spec in TEMPLATE.functions.values()
+        for statement in spec.statements
+        if "dynamodb:Query" in statement.actions and any(each.startswith("WATCH#") for each in statement.leading_keys)
+    ]
+    assert keys == [("WATCH#*",)], "who watches what is for the alerts alone to ask"
+
+
+def test_an_invocation_works_off_one_chunk_of_watchers() -> None:
+    (mapping,) = [each for each in TEMPLATE.queue_mappings if each.queue == TEMPLATE.arn_of("PriceAlertQueue")]
+    assert mapping.batch_size == 1
+
+
+def test_only_operators_adjust_and_what_is_kept_of_it_is_theirs_alone() -> None:
+    able = {
+        (spec.code.name, action.removeprefix("dynamodb:"))
+        for spec in TEMPLATE.functions.values()
+        for statement in spec.statements
+        for action in statement.actions
+        if "ADJUSTMENT#*" in statement.leading_keys
+    }
+    assert able == {("member_admin", action) for action in ("GetItem", "PutItem", "ConditionCheckItem")}
+
+
+@pytest.mark.parametrize(("limit", "fits"), [("0.00", True), ("1000.00", True), ("1000", False), ("-1.00", False)])
+def test_the_limit_of_spend_is_money(limit: str, fits: bool) -> None:
+    from club_rules.money import parse_money
+
+    if not fits:
+        with pytest.raises(TemplateError):
+            Template(ROOT / "template.yaml", {"AdjustmentSpendLimit": limit})
+        return
+    spec = Template(ROOT / "template.yaml", {"AdjustmentSpendLimit": limit}).function("member_admin")
+    assert parse_money(spec.environment["ADJUSTMENT_SPEND_LIMIT"], "USD") >= 0
+    assert int(spec.environment["ADJUSTMENT_POINTS_LIMIT"]) == 1000
 
 
 def test_only_the_outbox_counts() -> None:
@@ -181,6 +249,7 @@ def test_only_the_outbox_counts() -> None:
         and (spec.code.name == "publish_changes" or key.startswith("STANDING"))
     }
     assert writes == {
+        ("publish_changes", "dynamodb:PutItem", "R#*"),
         ("publish_changes", "dynamodb:PutItem", "S#*"),
         ("publish_changes", "dynamodb:UpdateItem", "STANDING#*"),
     }
@@ -190,7 +259,7 @@ def test_what_is_read_in_one_batch_is_granted_by_one_statement() -> None:
     """IAM asks of all keys of a batch at once whether one statement allows them."""
     spec = next(each for each in TEMPLATE.functions.values() if each.code.name == "member_api")
     batches = [set(each.leading_keys) for each in spec.statements if "dynamodb:BatchGetItem" in each.actions]
-    assert any({"M#*", "STANDING#*"} <= keys for keys in batches)
+    assert any({"M#*", "R#*", "STANDING#*"} <= keys for keys in batches)
 
 
 def test_each_function_is_built_for_the_same_machine_and_keeps_its_logs_for_a_time() -> None:
@@ -257,7 +326,7 @@ def test_every_queue_has_dead_letters_or_holds_them_for_a_fortnight() -> None:
 
 def test_no_two_queues_share_their_dead_letters() -> None:
     shared = [queue.dead_letters for queue in TEMPLATE.queues.values() if queue.dead_letters]
-    assert len(shared) == len(set(shared)) == 3
+    assert len(shared) == len(set(shared)) == 5
 
 
 def test_a_dead_letter_raises_an_alarm() -> None:
@@ -270,6 +339,18 @@ def test_a_dead_letter_raises_an_alarm() -> None:
             watched.add(alarm["Dimensions"][0]["Value"])
     holders = {queue.name for queue in TEMPLATE.queues.values() if queue.dead_letters is None}
     assert watched == holders
+
+
+def test_a_sweep_that_halts_raises_an_alarm() -> None:
+    """The filter looks for what the sweep says: see `sweep_handler`, whose test reads the same words from the log."""
+    ((_, looks),) = of_type("AWS::Logs::MetricFilter")
+    (metric,) = looks["MetricTransformations"]
+    assert looks["LogGroupName"] == TEMPLATE.name_of("DemotionSweepLogs")
+    assert looks["FilterPattern"] == '{ $.message = "sweep halted" }'
+    assert metric["MetricValue"] == "1"
+    (alarm,) = (props for name, props in of_type("AWS::CloudWatch::Alarm") if name == "SweepHaltedAlarm")
+    assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == ("Sum", 0, "GreaterThanThreshold")
 
 
 def test_alarms_are_sent_where_a_topic_is_named_and_only_there() -> None:
@@ -303,7 +384,7 @@ def test_posting_leaves_a_new_table_its_breath() -> None:
         if "sqs" in props["EventSourceArn"]:
             assert int(props["ScalingConfig"]["MaximumConcurrency"]) >= 2, name
             parameter += 1
-    assert parameter == 3
+    assert parameter == 5
 
 
 def test_the_bus_takes_every_type_of_activity_to_the_queue() -> None:
@@ -327,7 +408,7 @@ def test_the_bus_may_send_to_these_two_queues_and_nobody_else_may() -> None:
 
 
 def test_sweeps_run_daily_with_the_scheduled_time_and_a_failed_start_is_kept() -> None:
-    assert set(TEMPLATE.schedules) == {"ExpirySweep", "DemotionSweep"}
+    assert set(TEMPLATE.schedules) == {"ExpirySweep", "DemotionSweep", "RewardSweep"}
     minutes = {}
     for _, props in of_type("AWS::Scheduler::Schedule"):
         assert json.loads(props["Target"]["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
@@ -339,8 +420,8 @@ def test_sweeps_run_daily_with_the_scheduled_time_and_a_failed_start_is_kept() -
         assert props["Target"]["DeadLetterConfig"]["Arn"] == TEMPLATE.arn_of("ScheduleDeadLetters")
         spec = TEMPLATE.functions[props["Target"]["Arn"]]
         assert spec.async_dead_letters == TEMPLATE.arn_of("ScheduleDeadLetters")
-    # What has expired is out before tiers are looked at.
-    assert minutes["ExpirySweep"] < minutes["DemotionSweep"]
+    # What has expired is out before tiers are looked at, and those before who gets a gift.
+    assert minutes["ExpirySweep"] < minutes["DemotionSweep"] < minutes["RewardSweep"]
 
 
 # ---------------------------------------------------------------- the table

@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from club_rules.account import Account
+from club_rules.adjustments import parse_adjustment
 from club_rules.events import ActivityEvent, parse_event
-from club_rules.posting import names_order, post, release_parked
+from club_rules.posting import adjust, names_order, post, release_parked
 from club_rules.programs import Programs, load_programs
 from club_rules.settling import settle
 
@@ -75,6 +76,28 @@ class Engine:
             self.orders[posting.order["order_id"]] = posting.order
             while "lines" in posting.order and posting.order.get("parked"):
                 self._keep(release_parked(self.account, self.programs, moment, posting.order, self.marks).entries)
+
+    def take(self, raw: dict[str, Any], moment: datetime) -> None:
+        """What stands in a random history, as it stands there: an event, or an adjustment."""
+        if raw["type"] == "adjustment":
+            self.adjust(raw["event_id"], moment, **raw["data"])
+        else:
+            self.post(parse_event(raw, now=moment, programs=self.programs), moment)
+
+    def adjust(self, adjustment_id: str, moment: datetime, *, reason: str = "a slip", **amount: Any) -> None:
+        """Posts an adjustment: ``program`` and ``points`` or ``spend``; one whose id has been seen is a duplicate."""
+        self.settle(moment)
+        if adjustment_id in self.seen:
+            return
+        self.seen.add(adjustment_id)
+        body = {"adjustment_id": adjustment_id, "reason": reason, **amount}
+        wanted = parse_adjustment(body, self.account.member_id, self.programs)
+        self._keep([adjust(self.account, self.programs, wanted, moment, "op-1")])
+
+    def entry_of(self, event_id: str) -> dict[str, Any]:
+        """The last entry that an event, or an adjustment, brought."""
+        names = (event_id, f"adjustment~~{event_id}")
+        return [each for each in self.entries if each.get("event_id", each["entry_id"]) in names][-1]
 
     def _keep(self, entries: list[dict[str, Any]]) -> None:
         self.entries += entries
@@ -176,6 +199,13 @@ class Member(Engine):
         data = {"campaign_id": "spring", "points": points, "program": program}
         return self.does("promotion.awarded", data, on, posted)
 
+    def adjusts(self, program: str, amount: int | str, on: str) -> None:
+        """An operator's correction: points, or spend as money."""
+        self.clock = max(self.clock, noon(on))
+        self.written += 1
+        given = {"points": amount} if isinstance(amount, int) else {"spend": amount}
+        self.adjust(f"a-{self.written}", self.clock, program=program, **given)
+
     def did(self, event_id: str) -> Did:
         """What an event's last entry did: per program its points, and the codes of the reasons without points."""
         entry = [entry for entry in self.entries if entry.get("event_id") == event_id][-1]
@@ -236,7 +266,7 @@ def _reconcile_program(entries: list[dict[str, Any]], program: str, programs: Pr
         assert sum(reason["points"] for reason in part["reasons"]) == part["points"]
         assert part["tier"][0] == tier
         tier = part["tier"][1]
-        if part["kind"] in ("accrual", "clawback"):
+        if part["kind"] in ("accrual", "clawback", "adjustment"):
             assert sum(points for _, points in part.get("lots", ())) == part["points"]
         for day, points in part.get("lots", ()):
             assert part["kind"] != "expiry" or points == -lots[day]  # a lot expires as one, and once

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from club_http import callers
 from club_http.api import api
-from club_http.callers import Caller, caller_of, require_scope, resolve_member
-from club_http.problems import problem_response, respond
+from club_http.callers import Caller, acting_caller, caller_of, path_member, require_scope, resolve_member
+from club_http.problems import no_content, problem_response, respond
 from club_http.requests import (
     BODY_BYTES_MAX,
     path_parameter,
@@ -392,3 +392,32 @@ def test_without_a_logger_the_standard_library_s_is_used(caplog: pytest.LogCaptu
 def test_a_stop_is_not_taken_for_a_defect() -> None:
     with pytest.raises(KeyboardInterrupt):
         answer_of(KeyboardInterrupt(), Lines())
+
+
+# --- who acts on a member -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("given", "found"), [("m-42", "m-42"), ("me", "op-1"), ("op-1", "op-1")])
+def test_an_operator_names_anybody(given: str, found: str) -> None:
+    assert path_member(Caller("op-1", frozenset()), given) == found
+
+
+@pytest.mark.parametrize(
+    ("sub", "given"), [("op-1", "a b"), ("op-1", ""), ("", "me"), ("me", "me"), ("ops@example", "me")]
+)
+def test_what_is_no_id_is_no_member(sub: str, given: str) -> None:
+    with pytest.raises(NotFound, match="member_not_found"):
+        path_member(Caller(sub, frozenset()), given)
+
+
+@pytest.mark.parametrize("sub", ["", " ", "\u00a0"])
+def test_who_has_no_name_may_not_act(sub: str) -> None:
+    with pytest.raises(Forbidden, match="subject_required"):
+        acting_caller(Caller(sub, frozenset({"club:admin"})))
+    assert acting_caller(Caller("ops@example", frozenset())).sub == "ops@example"
+
+
+def test_no_content_is_nothing_at_all() -> None:
+    answer = no_content()
+    assert (answer["statusCode"], answer["body"]) == (204, "")
+    assert answer["headers"] == {"cache-control": "no-store"}

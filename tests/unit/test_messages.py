@@ -18,8 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from club_rules import messages_en, messages_ru, orders, posting, settling, tiers
-from club_rules.events import parse_event
+from club_rules import messages_en, messages_ru, orders, posting, restoring, settling, tiers
 from club_rules.messages import LANGUAGES, LOTS_NAMED, PARTS_NAMED, Messages, Wording, messages_for
 from club_rules.program_check import TITLE_LANGUAGES, VIOLATION_KINDS
 from club_rules.programs import Program, Programs
@@ -56,7 +55,7 @@ def said_well(text: str) -> bool:
 def codes_in_the_source() -> set[str]:
     """Every code that stands in the source as one of a reason, but for the kinds of violations."""
     found: set[str] = set()
-    for module in (orders, posting, settling, tiers):
+    for module in (orders, posting, restoring, settling, tiers):
         assert module.__file__
         for node in ast.walk(ast.parse(Path(module.__file__).read_text("utf-8"))):
             match node:
@@ -95,7 +94,7 @@ def test_no_other_module_makes_reasons() -> None:
                     makers.add(path.stem)
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_denied":
                 makers.add(path.stem)
-    assert makers == {"orders", "posting", "settling", "tiers", "views"}  # views only shows what is there
+    assert makers == {"orders", "posting", "restoring", "settling", "tiers", "views"}  # views only shows what is there
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -440,7 +439,7 @@ def test_every_code_can_be_said_of_any_amount(messages: Messages, points: int) -
     for program in (CLUB, VIP):
         for code in [*codes_in_the_source() - {"earned"}, *VIOLATION_KINDS, "hoarding"]:
             rule = "penalty" if code in (*VIOLATION_KINDS, "hoarding") else "purchase"
-            ref = "2026-02-03" if code == "expired" else "r-7"
+            ref = "2026-02-03" if code in ("expired", "demotion_undone") else "r-7"
             assert said_well(messages.reason(program, reason(rule, points, code, ref))), code
         for rule in WORDINGS["en"].earned:
             text = messages.reason(program, reason(rule, points, "earned", "r-7"))
@@ -519,9 +518,9 @@ def members() -> list[Engine]:
     for seed in range(40):
         rng = random.Random(seed)
         engine = Engine()
-        history = random_history(rng, days=rng.choice([100, 800]), events=60)
+        history = random_history(rng, days=rng.choice([100, 800]), events=60, adjustments=seed % 2 == 1)
         for event, posted in history:
-            engine.post(parse_event(event, now=posted, programs=PROGRAMS), posted)
+            engine.take(event, posted)
         engine.settle(history[-1][1] + timedelta(days=500))
         found.append(engine)
     return found
@@ -554,8 +553,8 @@ def test_every_reason_of_many_histories_is_said_in_every_language() -> None:
             assert [each["text"] for each in view["reasons"]] == [
                 messages.reason(program, each) for each in part["reasons"]
             ]
-    # what other programs and versions say, and an order of 0.00, is not in these histories
-    elsewhere = {"promoted", "kept", "rules_changed", "below_one_point", "order_without_value"}
+    # what other programs and versions say, an order of 0.00, and what operators undo, is not in these histories
+    elsewhere = {"promoted", "kept", "rules_changed", "below_one_point", "order_without_value", "demotion_undone"}
     assert met - {"violation"} == codes_in_the_source() - elsewhere
     assert "violation" in met
 

@@ -194,6 +194,7 @@ FAULTS: list[tuple[str, str, Any, str]] = [
     ("vip", "/demotion/grace_days", 3, "/demotion/grace_days: unknown field; known here: basis, period_days, limit"),
     ("club", "/demotion/limit/percent_of_tier", 101, "/demotion/limit/percent_of_tier: expected a whole number from 1"),
     ("club", "/demotion/limit/members_at_least", -1, "/demotion/limit/members_at_least: expected a whole number"),
+    ("vip", "/demotion/days_after_undoing", 0, "/demotion/days_after_undoing: expected a whole number"),
     # privileges
     ("club", "/privileges", {}, "/privileges: expected a list of at least 0, found {}"),
     ("club", "/privileges/0", 5, "/privileges/0: expected an object, found 5"),

@@ -20,7 +20,6 @@ from club_rules.programs import Programs
 from tests.oracle.histories import History, histories, random_history
 from tests.oracle.oracle import Oracle
 from tests.unit.member import PROGRAMS, Engine, Member, after, changed, noon
-from tests.unit.test_engine import parsed
 
 ENGLISH = messages_for("en")
 DAY = "2026-02-03"
@@ -66,7 +65,7 @@ def follow(history: History, rng: random.Random, programs: Programs = PROGRAMS) 
             event, posted = left.pop(0)
             if rng.random() < 0.3:  # the expiry sweep of that day came, the demotion sweep did not
                 engine.settle(posted, expiries_only=True)
-            engine.post(parsed(event, posted), posted)
+            engine.take(event, posted)
             oracle.post(event, posted)
         known[moment] = oracle.at(member_id, moment)
     engine.settle(moments[-1], expiries_only=True)
@@ -110,12 +109,13 @@ def check_every_moment(history: History, rng: random.Random) -> int:
 @pytest.mark.parametrize("seed", range(40))
 def test_the_difference_between_any_two_moments_is_what_was_known_at_both(seed: int) -> None:
     rng = random.Random(seed)
-    history = random_history(rng, days=rng.choice([30, 200, 800]), events=rng.choice([15, 40]))
+    days, events = rng.choice([30, 200, 800]), rng.choice([15, 40])
+    history = random_history(rng, days=days, events=events, adjustments=seed % 2 == 1)
     check_every_moment(history, rng)
 
 
 @settings(max_examples=25)
-@given(histories(max_events=30), st.integers(0, 2**32))
+@given(histories(max_events=30) | histories(max_events=30, adjustments=True), st.integers(0, 2**32))
 def test_the_difference_and_what_fails_shrinks(history: History, seed: int) -> None:
     check_every_moment(history, random.Random(seed))
 
@@ -266,10 +266,10 @@ def test_each_coming_day_is_as_the_summary_will_show_it(seed: int) -> None:
     if seed % 3 == 0:
         grace = {"grace_days": rng.choice([0, 3, 20]), "to": rng.choice(["one_down", "to_qualified"])}
         programs = Programs([changed("club", demotion=grace), changed("crowns"), changed("vip")])
-    history = random_history(rng, days=rng.choice([30, 200, 500]), events=30)
+    history = random_history(rng, days=rng.choice([30, 200, 500]), events=30, adjustments=seed % 2 == 1)
     engine = Engine(history[0][0]["member_id"], programs)
     for event, moment in history:
-        engine.post(parsed(event, moment), moment)
+        engine.take(event, moment)
     now = history[-1][1] + timedelta(hours=rng.randrange(2000))
     engine.settle(now)
     before = encode_account(engine.account)

@@ -326,8 +326,8 @@ def test_no_more_steps_at_once_than_asked_for(member: Member) -> None:
     ("what", "due"),
     [
         ("nothing", None),
-        ("points", "2027-03-10T00:00:00+00:00"),
-        ("spend", "2026-06-08T00:00:00+00:00"),
+        ("points", "2027-02-08T00:00:00+00:00"),
+        ("spend", "2026-05-09T00:00:00+00:00"),
         ("penalty", "2026-04-09T00:00:00+00:00"),
         ("cap", "2026-05-09T00:00:00+00:00"),
         ("spent", None),

@@ -409,7 +409,7 @@ def test_a_currency_without_decimals() -> None:
     club["earning"]["purchase"]["minimum_unit_price"] = "200"
     vip = changed("vip", currency="JPY", rewards={}, import_allowance={"RU": "100000"})
     vip["tiers"] = [{"code": "none", "from": "0"}, {"code": "Silver", "from": "99900"}]
-    vip["rewards"] = {"retention_coupons": {"Silver": "500"}}
+    vip["rewards"] = {"retention_coupons": {"Silver": "500"}, "retention_valid_days": 30}
     member = member_of(club, vip)
     assert member.buys("o-1", "199", on=DAY) == {"club": (0, ["unit_price_below_minimum"]), "vip": (199, [])}
     assert member.buys("o-2", "200") == {"club": (205, []), "vip": (200, [])}

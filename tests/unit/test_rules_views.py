@@ -49,6 +49,7 @@ def test_the_summary_of_a_member_without_anything() -> None:
         "time_zone": "UTC",
         "next_tier": {"tier": "A1", "from": 1, "missing": 1, "progress_percent": 0},
         "expiring": [],
+        "penalties": [],
         "privileges": [
             {"code": "discount_news", "granted": True},
             {"code": "price_alerts", "granted": False, "unlocked_by": "A1"},

@@ -50,10 +50,31 @@ def resolve_member(caller: Caller, member_id: str) -> str:
     who does not exist. No data is needed to tell.
     """
     require_scope(caller, "club:read", "club:support")
-    wanted = caller.sub if member_id == _ME else member_id
-    if not _is_id(wanted) or wanted == _ME or (wanted != caller.sub and not caller.has("club:support")):
+    wanted = path_member(caller, member_id)
+    if wanted != caller.sub and not caller.has("club:support"):
         raise member_not_found()
     return wanted
+
+
+def path_member(caller: Caller, member_id: str) -> str:
+    """Turn the member of a path into an id, whoever's it is; `me` is the caller. For who may act on anybody.
+
+    Raises NotFound (`member_not_found`) for what is no id.
+    """
+    wanted = caller.sub if member_id == _ME else member_id
+    if not _is_id(wanted) or wanted == _ME:
+        raise member_not_found()
+    return wanted
+
+
+def acting_caller(caller: Caller) -> Caller:
+    """Let a caller pass whose token names them. Raises Forbidden (`subject_required`) for any other.
+
+    What is done to a member is recorded with who did it, and sometimes needs two: who has no name can be neither.
+    """
+    if not caller.sub.strip():
+        raise Forbidden("subject_required", "needs a token with a subject")
+    return caller
 
 
 def _words(granted: object) -> frozenset[str]:

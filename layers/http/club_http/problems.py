@@ -52,6 +52,11 @@ def respond(status: int, body: object, headers: Mapping[str, str] | None = None)
     return _response(status, body, {"content-type": "application/json", **_NO_STORE, **(headers or {})})
 
 
+def no_content() -> Response:
+    """Make the answer 204: it is done, and there is nothing to say."""
+    return {"statusCode": 204, "headers": dict(_NO_STORE), "body": "", "isBase64Encoded": False}
+
+
 def problem_response(error: ClubError) -> Response:
     """Make the answer to an error: its status by its class, its code and detail as they are.
 

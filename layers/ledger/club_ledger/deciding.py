@@ -46,7 +46,7 @@ def decide_refund(
 
     def judge(account: Account, transaction: Transaction) -> Decision:
         # after the account: whatever writes an order writes the account too, whose version then gives it away
-        order = store.order(request.member_id, request.order_id)
+        order = None if account.erased else store.order(request.member_id, request.order_id)
         payout = store.payout(request.order_id)
         rows, version = store.velocity(request.member_id)
         approvals = [(parse_instant(at), amount) for at, amount in rows]
@@ -129,11 +129,15 @@ def _settled(store: Store, programs: Programs, member_id: str, moment: datetime)
     """The account settled to ``moment``, and the entries of that which are not written yet.
 
     A member without an account is judged by an empty one, which is not stored: it has nothing that could fall
-    due.
+    due. So is an erased one, whom the decisions don't know any more.
     """
     account = store.account(member_id, consistent=True)
     if account is None:
         return Account(member_id), []
+    if account.erased:
+        nobody = Account(member_id)
+        nobody.erased, nobody.version = True, account.version
+        return nobody, []
     return account, settle_and_write(store, programs, account, account.not_before(moment))
 
 

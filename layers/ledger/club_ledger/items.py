@@ -81,15 +81,33 @@ class DueIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
 
 
 class AccountItem(VersionedItem):
-    """A member's account."""
+    """A member's account. Warnings have been given through the instant ``warned``, where that lies behind ``as_of``."""
 
     due_shard = UnicodeAttribute(null=True)
     due_at = UnicodeAttribute(null=True)
+    warned = UnicodeAttribute(null=True)
     due = DueIndex()
 
 
+class RewardsItem(VersionedItem):
+    """A member's rewards: see ``club_rules.rewards``. In the index as long as something is due."""
+
+    due_shard = UnicodeAttribute(null=True)
+    due_at = UnicodeAttribute(null=True)
+
+
+class WatchItem(VersionedItem):
+    """An item of the marketplace that a member watches, or did: see ``watching``. In the index while it is watched."""
+
+    due_shard = UnicodeAttribute(null=True)
+    due_at = UnicodeAttribute(null=True)
+
+
 class EntryItem(RecordItem):
-    """A ledger entry, or a decision: written once, never changed. ``digest`` is that of the content it answers."""
+    """A ledger entry, a decision, or an adjustment that waits: written once, never changed.
+
+    ``digest`` is that of the content it answers.
+    """
 
     digest = UnicodeAttribute()
 
@@ -108,14 +126,21 @@ class SweepRunItem(RecordItem):
     """One run of a sweep: how far each shard has come, and what was done.
 
     By shard, ``progress`` has the number of the last chunk that is done, ``positions`` where the next one begins.
+    ``tally`` has what was done by the names of ``club_rules.tallying``. ``reserved`` says by tier how many members the
+    run may demote so far, and ``halted`` what went beyond a limit; see ``brake``.
     """
 
     progress: MapAttribute[str, int] = MapAttribute()  # type: ignore[no-untyped-call]
     positions: MapAttribute[str, str] = MapAttribute()  # type: ignore[no-untyped-call]
+    tally: MapAttribute[str, int] = MapAttribute()  # type: ignore[no-untyped-call]
+    reserved: MapAttribute[str, int] = MapAttribute()  # type: ignore[no-untyped-call]
+    halted = PackedAttribute(null=True)
     open_shards = NumberAttribute()
     members = NumberAttribute(default=0)
     entries = NumberAttribute(default=0)
     tier_changes = NumberAttribute(default=0)
+    rewards = NumberAttribute(null=True)
+    """Of the reward sweep alone."""
 
 
 def member_key(member_id: str) -> str:
@@ -124,7 +149,7 @@ def member_key(member_id: str) -> str:
 
 
 def member_of(pk: str) -> str:
-    """The member whose partition this is: the reverse of ``member_key`` and of ``counted_key``."""
+    """The member whose partition this is: the reverse of ``member_key``, ``counted_key`` and ``rewards_key``."""
     return pk.partition("#")[2]
 
 
@@ -185,6 +210,15 @@ def sweep_key(run_id: str) -> str:
     return f"SWEEP#{run_id}"
 
 
+CHUNK = "C#"
+"""What the sort keys begin with of a run's chunks."""
+
+
+def sweep_chunk_key(shard: int, chunk: int) -> str:
+    """The sort key, in a run's partition, of what one chunk has reserved to demote: see ``brake``."""
+    return f"{CHUNK}{shard}#{chunk}"
+
+
 COUNTED = "S#"
 """What the partitions begin with of what has been counted of members in the standing."""
 
@@ -207,6 +241,54 @@ def tier_counter(program_id: str, code: str) -> str:
     return f"{program_id}#{code}"
 
 
-def due_key(shard: int) -> str:
-    """A partition of the index "due"."""
-    return f"DUE#{shard}"
+DUE, REWARD = "DUE", "REWARD"
+"""What the partitions of the index "due" begin with: of accounts, and of rewards."""
+
+
+def due_key(shard: int, index: str = DUE) -> str:
+    """A partition of the index "due"; ``index``: ``DUE`` or ``REWARD``."""
+    return f"{index}#{shard}"
+
+
+WATCHED, WATCHED_BEHIND = "W#", "W$"
+"""What the sort keys begin with of what a member watches, and a sort key just behind all of those."""
+
+
+def watch_key(item_id: str) -> str:
+    """The sort key of an item that a member watches."""
+    return f"{WATCHED}{item_id}"
+
+
+def watchers_key(shard: int, item_id: str) -> str:
+    """A partition of the index "due": a shard of those who watch an item."""
+    return f"WATCH#{shard}#{item_id}"
+
+
+ALERT = "ALERT#"
+"""What the partitions begin with of the alerts of a price that dropped."""
+
+WORKED = "~"
+"""What the sort keys begin with of chunks of watchers that are done; no member id does."""
+
+
+def alert_key(event_id: str) -> str:
+    """The partition of the alerts of one price that dropped, by its event: one item for each member alerted."""
+    return f"{ALERT}{event_id}"
+
+
+def worked_key(shard: int, chunk: int) -> str:
+    """The sort key, among the alerts of a price that dropped, of a chunk of watchers that is done."""
+    return f"{WORKED}{shard}{WORKED}{chunk}"
+
+
+def waiting_key(adjustment_id: str) -> str:
+    """The partition of an adjustment that waits for a second operator; it stays when it has been confirmed."""
+    return f"ADJUSTMENT#{adjustment_id}"
+
+
+def rewards_key(member_id: str) -> str:
+    """The partition of a member's coupons and gifts.
+
+    It is apart from the member's own, since the outbox, which schedules them, may write no account.
+    """
+    return f"R#{member_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from club_ledger import items
+from club_ledger import items, watching
 from club_ledger.items import EntryItem, RecordItem
 from club_ledger.store import (
     Exists,
@@ -34,8 +34,9 @@ def post_event(
     """Posts one event at the UTC instant ``moment``.
 
     Returns whether it was new; a repeat with the same content changes nothing. ``time_left`` gives the seconds that
-    may still be spent. Raises ``Refused`` (``event_id_reused``) where the id has been used with other content, and
-    ``Unavailable`` where the table did not take it in time: then nothing was posted, or a repeat will say so.
+    may still be spent. Raises ``Refused`` where the id has been used with other content (``event_id_reused``) or the
+    member is erased (``member_erased``), and ``Unavailable`` where the table did not take it in time: then nothing was
+    posted, or a repeat will say so.
     """
     work = _Work(store, programs, event, moment)
     return retrying(work.attempt, time_left)
@@ -50,10 +51,12 @@ class _Work:
         self.event = event
         self.moment = moment
         self.tried = False  # the first read may be an old one: it costs half, and the write would fail
+        self.tried_before = False  # the same of what else is guarded by what was read
         self.order_is_known = names_order(event.type) and event.type != "order.completed"
 
     def attempt(self) -> bool:
         """Reads, decides and writes. Raises ``Stale`` or ``Busy`` where it has to be done again."""
+        self.tried_before = self.tried
         try:
             self._post()
         except OrderExists as found:
@@ -92,6 +95,8 @@ class _Work:
         self.tried = True
         if account is None:
             return Account(self.event.member_id), []
+        if account.erased:
+            raise Refused("member_erased", "the member has been erased: nothing is posted for them any more")
         return account, settle_and_write(self.store, self.programs, account, account.not_before(self.moment))
 
     def _release(self, account: Account, settled: list[Entry]) -> None:
@@ -112,6 +117,8 @@ class _Work:
             put_order(transaction, account.member_id, posting.order, new=order_is_new)
         if self.event.type in ("member.registered", "member.updated"):
             self._put_profile(transaction)
+        if self.event.type in watching.EVENTS:
+            watching.put_watched(transaction, self.store, self.event, consistent=self.tried_before)
         transaction.commit()
         committed(account)
 
@@ -125,6 +132,9 @@ class _Work:
             profile.setdefault("registered_on", self.event.occurred_at.date().isoformat())
         item = RecordItem(items.member_key(self.event.member_id), items.PROFILE, body=profile)
         transaction.put(item, None, Stale(self.event.member_id))
+        from club_ledger.rewarding import put_profile  # few events change a profile
+
+        put_profile(transaction, self.store, self.programs, self.event.member_id, profile, self.moment)
 
     def _post_without_member(self) -> None:
         """A fact about an item (``price.dropped``): kept once, for whoever follows the table's stream."""

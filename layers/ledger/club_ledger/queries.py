@@ -20,7 +20,7 @@ from club_rules.programs import Programs
 from club_rules.times import parse_day, parse_instant
 
 LIMIT_AT_MOST = 100
-STATEMENT_LIMIT, DECISIONS_LIMIT = 50, 20
+STATEMENT_LIMIT, DECISIONS_LIMIT, EXPORT_LIMIT = 50, 20, 100
 OUTLOOK_DAYS = 90
 EXPLAINED_DAYS = 30
 """Without ``from``, an explanation looks back so many days."""
@@ -28,11 +28,15 @@ EXPLAINED_DAYS = 30
 CURSOR_CHARS_AT_MOST = 256
 """No cursor of ours is longer."""
 
+EXPORTED = ("watched", "decisions", "entries")
+"""The lists of an export, in the order in which its pages go through them."""
+
 PARAMETERS = {
     "statement": ("program", "from", "to", "limit", "cursor"),
     "explanation": ("program", "from", "to"),
     "outlook": ("program", "days"),
     "decisions": ("limit", "cursor"),
+    "export": ("limit", "cursor"),
 }
 """The parameters of each read that takes any."""
 
@@ -148,6 +152,32 @@ class DecisionsQuery:
     def cursor(self, before: str) -> str:
         """An opaque cursor that goes on with the decisions whose keys lie before ``before``."""
         return make_cursor(before, "decisions", self._member_id)
+
+
+class ExportQuery:
+    """The parameters of an export. ``place``: the list to go on with, and what of it was the last to be given.
+
+    It is ``None`` for a first page, which has what is held once, beside the lists.
+    """
+
+    def __init__(self, member_id: str, query: Mapping[str, str]) -> None:
+        """Raises ``InvalidInput`` naming every parameter at fault."""
+        errors = unknown(query, "export")
+        self._member_id = member_id
+        self.limit = _whole(query, "limit", EXPORT_LIMIT, LIMIT_AT_MOST, errors)
+        self.place: tuple[str, str] | None = None
+        if "cursor" in query:
+            position = _read_cursor(query["cursor"], "export", member_id)
+            name, _, last = position.partition(":") if isinstance(position, str) else ("", "", "")
+            self.place = (name, last) if name in EXPORTED and (name != "entries" or last.isdecimal()) else None
+            if self.place is None:
+                errors.append(_CURSOR_FAULT)
+        if errors:
+            raise InvalidInput(errors)
+
+    def cursor(self, name: str, last: str) -> str:
+        """An opaque cursor that goes on with the list ``name`` behind ``last``."""
+        return make_cursor(f"{name}:{last}", "export", self._member_id)
 
 
 _CURSOR_FAULT = FieldError("/query/cursor", "invalid_cursor", "expected the cursor of an earlier answer, untouched")

@@ -18,9 +18,10 @@ from club_rules.explaining import Position, days_of_lots, explanation, position_
 from club_rules.messages import Messages
 from club_rules.outlook import outlook
 from club_rules.programs import Programs
+from club_rules.rewards import decode_rewards
 from club_rules.settling import settle
 from club_rules.times import format_instant
-from club_rules.views import outlook_view, privileges, statement_entry, summary
+from club_rules.views import outlook_view, privileges, rewards_view, statement_entry, summary
 
 READ_AT_ONCE = 400
 """So many entries are read for one page of a statement; where too few of them fit, the cursor goes on from there."""
@@ -45,11 +46,12 @@ def read_summary(
     store: Store, programs: Programs, member_id: str, moment: datetime, messages: Messages
 ) -> dict[str, Any]:
     """The member in every program at ``moment``, by one request. Raises ``NotFound`` and ``Busy``."""
-    account, counts = store.account_and_standing(member_id)
-    if account is None:
+    found = store.all_of_summary(member_id)
+    if found.account is None or found.account.erased:
         raise member_not_found()
-    _settle_wholly(account, programs, moment)
-    return summary(account, programs, moment, counts, messages)
+    _settle_wholly(found.account, programs, moment)
+    country, rewards = found.profile.get("country"), decode_rewards(found.rewards)
+    return summary(found.account, programs, moment, found.counts, messages, country=country, rewards=rewards)
 
 
 def read_statement(
@@ -109,14 +111,21 @@ def read_privileges(
     }
 
 
-def read_rewards(store: Store, member_id: str, moment: datetime) -> dict[str, Any]:
-    """The member's coupons and gifts, by one request: none, as long as no sweep issues any.
+def read_rewards(
+    store: Store, programs: Programs, member_id: str, moment: datetime, messages: Messages
+) -> dict[str, Any]:
+    """The coupons and gifts that were issued to the member, newest first, by one request.
 
     Raises ``NotFound`` and ``Busy``.
     """
-    if store.account(member_id, consistent=True) is None:
+    account, rewards = store.account_and_rewards(member_id)
+    if account is None or account.erased:
         raise member_not_found()
-    return {"member_id": member_id, "as_of": format_instant(moment), "rewards": []}
+    return {
+        "member_id": member_id,
+        "as_of": format_instant(moment),
+        "rewards": rewards_view(decode_rewards(rewards), member_id, programs, moment, messages),
+    }
 
 
 def read_outlook(
@@ -194,9 +203,13 @@ class _Known:
         self._read_stretch([*rows, *before])
 
     def opening(self, wanted: ExplanationQuery) -> Position:
-        """Where the member stood before the span: goes back until an entry of the program tells. Raises ``Busy``."""
+        """Where the member stood before the span. Raises ``Busy``."""
+        return self.position(wanted.program, wanted.after)
+
+    def position(self, program_id: str, moment: datetime) -> Position:
+        """Where the member stood at an instant: goes back until an entry of the program tells. Raises ``Busy``."""
         while True:
-            found = position_at(self.entries, wanted.program, wanted.after)
+            found = position_at(self.entries, program_id, moment)
             if found is not None or self._lowest <= 1:
                 return found or Position(0, 0)
             self._read_stretch(list(self._journal.rows(self._lowest - 1, BATCH)))
@@ -228,20 +241,33 @@ class _Known:
         self._by_seq |= {entry["seq"]: entry for entry in self._journal.entries(rows)}
 
 
+def tier_held(store: Store, programs: Programs, account: Account, program_id: str, moment: datetime) -> int:
+    """The tier, by its place on the ladder, that a member held at a past UTC instant, all that fell due at it included.
+
+    ``account`` as it was read, which may have moved on since; it is left as it is. Raises ``Busy``.
+    """
+    settled = account.clone()
+    pending = _settle_wholly(settled, programs, moment)
+    if account.as_of is None or account.as_of <= moment:
+        return settled.program(program_id).tier
+    return _Known(Journal(store, account, {}), pending).position(program_id, moment).tier
+
+
 def _days_around(day: str) -> tuple[str, ...]:
     middle = date.fromisoformat(day)
     return tuple((middle + timedelta(days=off)).isoformat() for off in (-1, 0, 1))
 
 
 def read_decisions(store: Store, member_id: str, query: dict[str, str]) -> dict[str, Any]:
-    """A page of the decisions on a member, latest first, by two requests.
+    """A page of the decisions on a member, latest first, by three requests.
 
     ``query``: maybe ``limit`` and ``cursor``. Raises ``InvalidInput`` naming every parameter at fault, ``NotFound``
-    where there is neither a decision nor the member, and ``Busy``.
+    where there is neither a decision nor the member, or the member is erased, and ``Busy``.
     """
     wanted = DecisionsQuery(member_id, query)
     made = store.decisions(member_id, wanted.before, wanted.limit + 1)
-    if not made and store.account(member_id) is None:
+    account = store.account(member_id, consistent=True)
+    if (account is None and not made) or (account is not None and account.erased):
         raise member_not_found()
     shown = made[: wanted.limit]
     cursor = wanted.cursor(shown[-1][0]) if len(made) > len(shown) else None
@@ -258,14 +284,14 @@ def read_decision(store: Store, decision_id: str) -> dict[str, Any]:
 
 def _account_and_journal(store: Store, member_id: str, pages: int) -> tuple[Account, Journal]:
     account, read = store.account_and_journal(member_id, pages)
-    if account is None:
+    if account is None or account.erased:
         raise member_not_found()
     return account, Journal(store, account, read)
 
 
 def _settled_account(store: Store, programs: Programs, member_id: str, moment: datetime) -> Account:
     account = store.account(member_id, consistent=True)
-    if account is None:
+    if account is None or account.erased:
         raise member_not_found()
     _settle_wholly(account, programs, moment)
     return account

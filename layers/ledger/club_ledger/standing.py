@@ -19,7 +19,7 @@ from club_ledger import items
 from club_ledger.items import StandingItem, VersionedItem
 from club_ledger.outbox import body_of
 from club_ledger.store import Counted, Stale, Store, Transaction, retrying, shard_of
-from club_rules.account import stored_tiers
+from club_rules.account import is_erased, stored_tiers
 from club_rules.errors import Unavailable
 from club_rules.programs import Programs
 
@@ -31,11 +31,15 @@ MEMBERS = "members"
 
 
 class Held(NamedTuple):
-    """The tiers above the lowest, codes by program, that a member's account holds in its ``version``."""
+    """The tiers above the lowest, codes by program, that a member's account holds in its ``version``.
+
+    An erased member holds none, and is counted no more.
+    """
 
     member_id: str
     version: int
     tiers: dict[str, str]
+    erased: bool = False
 
 
 def count(
@@ -71,6 +75,13 @@ def held_in(programs: Programs, state: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def held_by(programs: Programs, member_id: str, version: int, state: dict[str, Any]) -> Held:
+    """What an account counts for, as it is stored."""
+    if is_erased(state):
+        return Held(member_id, version, {}, erased=True)
+    return Held(member_id, version, held_in(programs, state))
+
+
 def _changed(record: dict[str, Any], programs: Programs) -> Held | None:
     """The account that a record shows, where its tiers have changed or it is new."""
     change = record["dynamodb"]
@@ -79,10 +90,10 @@ def _changed(record: dict[str, Any], programs: Programs) -> Held | None:
     new, old = change["NewImage"], change.get("OldImage")
     if old is not None and old["body"] == new["body"]:
         return None
-    tiers = held_in(programs, body_of(new))
-    if old is not None and held_in(programs, body_of(old)) == tiers:
+    held = held_by(programs, items.member_of(new["pk"]["S"]), int(new["version"]["N"]), body_of(new))
+    if old is not None and held_by(programs, held.member_id, held.version, body_of(old)) == held:
         return None
-    return Held(items.member_of(new["pk"]["S"]), int(new["version"]["N"]), tiers)
+    return held
 
 
 def _count_group(store: Store, group: list[Held], time_left: Callable[[], float]) -> None:
@@ -110,12 +121,12 @@ def note(notes: Mapping[str, Counted], accounts: list[Held], shard: int) -> None
     for held in accounts:
         old = notes.get(held.member_id)
         item = VersionedItem(items.counted_key(held.member_id), items.SINGLE, version=old.version + 1 if old else 1)
-        item.body = {"of": held.version, "tiers": held.tiers}
+        item.body = {"of": held.version, "tiers": held.tiers, **({"erased": True} if held.erased else {})}
         as_read = VersionedItem.version == old.version if old else VersionedItem.pk.does_not_exist()
         transaction.put(item, as_read, Stale(held.member_id))
         added.update(_counters(held.tiers))
         added.subtract(_counters(old.tiers) if old else ())
-        added[MEMBERS] += 0 if old else 1
+        added[MEMBERS] += (not held.erased) - (old is not None and not old.erased)
     if any(added.values()):
         transaction.update(*_addition(shard, added), None, Stale(items.standing_key(shard)))
     transaction.commit()

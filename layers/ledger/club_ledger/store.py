@@ -14,17 +14,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pynamodb.exceptions import GetError, PynamoDBException, QueryError, TransactWriteError
+from pynamodb.exceptions import GetError, PutError, PynamoDBException, QueryError, TransactWriteError
 from pynamodb.transactions import TransactWrite
 
 from club_ledger import items
-from club_ledger.items import AccountItem, EntryItem, RecordItem, VersionedItem, unpack
+from club_ledger.items import AccountItem, EntryItem, RecordItem, SweepRunItem, VersionedItem, WatchItem, unpack
 from club_rules.account import Account, Entry, decode_account, encode_account
 from club_rules.errors import Refused, Unavailable
 from club_rules.programs import Programs
 from club_rules.settling import due_at, settle
 from club_rules.standing import Counts
-from club_rules.times import format_instant
+from club_rules.times import format_instant, parse_instant
+from club_rules.warnings import given_through
 
 if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
@@ -48,6 +49,9 @@ _TRANSIENT = frozenset(
         "TransactionInProgressException",
     }
 )
+
+_WRITTEN_AT_ONCE = 25
+"""DynamoDB's bound for one BatchWriteItem."""
 
 SETTLED_AT_ONCE = 40
 """So many entries of what fell due are written in one transaction: well within DynamoDB's 100 items and 4 MB."""
@@ -137,11 +141,22 @@ class Transaction:
 
 class Counted(NamedTuple):
     """What has been counted of one member: the ``tiers`` above the lowest, codes by program, as they were in the
-    account's version ``of``. ``version`` is that of the note itself."""
+    account's version ``of``. ``version`` is that of the note itself. Who is ``erased`` is not among the members."""
 
     version: int
     of: int
     tiers: dict[str, str]
+    erased: bool = False
+
+
+class OfSummary(NamedTuple):
+    """What a summary is made of: the member's account, how many members hold which tier, what is kept of the person,
+    and the member's rewards as they are stored; empty where there is nothing."""
+
+    account: Account | None
+    counts: Counts
+    profile: dict[str, Any]
+    rewards: dict[str, Any]
 
 
 class Counters(NamedTuple):
@@ -169,7 +184,11 @@ class Store:
         ``Stale``. Raises ``Busy``.
         """
         item = _get(AccountItem, items.member_key(member_id), items.ACCOUNT, consistent)
-        return None if item is None else decode_account(member_id, int(item.version), item.body)
+        if item is None:
+            return None
+        account = decode_account(member_id, int(item.version), item.body)
+        account.warned = parse_instant(item.warned) if item.warned else None
+        return account
 
     def account_and_journal(self, member_id: str, pages: int) -> tuple[Account | None, dict[str, list[str]]]:
         """A member's account with the latest ``pages`` full pages of the journal by their sort keys, in one request."""
@@ -189,16 +208,25 @@ class Store:
         account = decode_account(member_id, int(found[0].version), found[0].body)
         return account, {item.sk: item.body for item in found[1:]}
 
-    def account_and_standing(self, member_id: str) -> tuple[Account | None, Counts]:
-        """A member's account with how many members hold which tier, in one consistent request. Raises ``Busy``."""
-        key = (items.member_key(member_id), items.ACCOUNT)
-        found = _together([key, *_STANDING_KEYS])
-        account = found.pop(key, None)
+    def all_of_summary(self, member_id: str) -> OfSummary:
+        """All that a member's summary is made of, in one consistent request. Raises ``Busy``."""
+        pk = items.member_key(member_id)
+        keys = [(pk, items.ACCOUNT), (pk, items.PROFILE), (items.rewards_key(member_id), items.SINGLE)]
+        found = _together([*keys, *_STANDING_KEYS])
+        account, profile, rewards = (unpack(found[key]["body"]["B"]) if key in found else None for key in keys)
         counts = counters_of(found).counts
-        if account is None:
-            return None, counts
-        body = unpack(account["body"]["B"])
-        return decode_account(member_id, int(account["version"]["N"]), body), counts
+        if account is not None:
+            account = decode_account(member_id, int(found[keys[0]]["version"]["N"]), account)
+        return OfSummary(account, counts, profile or {}, rewards or {})
+
+    def account_and_rewards(self, member_id: str) -> tuple[Account | None, dict[str, Any]]:
+        """A member's account and what is stored of their rewards, in one consistent request. Raises ``Busy``."""
+        key, rewards_key = (items.member_key(member_id), items.ACCOUNT), (items.rewards_key(member_id), items.SINGLE)
+        found = _together([key, rewards_key])
+        if key not in found:
+            return None, {}
+        account = decode_account(member_id, int(found[key]["version"]["N"]), unpack(found[key]["body"]["B"]))
+        return account, unpack(found[rewards_key]["body"]["B"]) if rewards_key in found else {}
 
     def counters(self) -> Counters:
         """The standing's counters, read consistently. Raises ``Busy``."""
@@ -208,8 +236,7 @@ class Store:
         """What has been counted of members in the standing; who is missing has not been counted. Raises ``Busy``."""
         keys = [(items.counted_key(member_id), items.SINGLE) for member_id in member_ids]
         return {
-            items.member_of(item.pk): Counted(int(item.version), item.body["of"], item.body["tiers"])
-            for item in _batch(VersionedItem, keys)
+            items.member_of(item.pk): counted_in(int(item.version), item.body) for item in _batch(VersionedItem, keys)
         }
 
     def stored_accounts(self, member_ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
@@ -273,6 +300,16 @@ class Store:
         wanted = [(items.entry_key(key), items.SINGLE) for key in keys]
         return {item.body["key"]: item.body for item in _batch(EntryItem, wanted)}
 
+    def entry(self, key: str) -> tuple[Entry, str] | None:
+        """The entry of a key with the digest of what it answers, read consistently. Raises ``Busy``."""
+        item = _get(EntryItem, items.entry_key(key), items.SINGLE, True)
+        return None if item is None else (item.body, item.digest)
+
+    def waiting_adjustment(self, adjustment_id: str) -> tuple[dict[str, Any], str] | None:
+        """An adjustment that waits, or waited, for a second operator, with its digest. Raises ``Busy``."""
+        item = _get(EntryItem, items.waiting_key(adjustment_id), items.SINGLE, True)
+        return None if item is None else (item.body, item.digest)
+
     def pages(self, member_id: str, keys: Iterable[str]) -> dict[str, list[str]]:
         """Pages of the journal or of the marks by their sort keys. Raises ``Busy``."""
         pk = items.member_key(member_id)
@@ -285,14 +322,17 @@ class Store:
         pages = self.pages(account.member_id, map(items.marks_key, range(account.marks_pages)))
         return frozenset(mark for page in pages.values() for mark in page)
 
-    def due(self, shard: int, until: str, after: dict[str, Any] | None, limit: int) -> tuple[list[str], Any]:
+    def due(
+        self, shard: int, until: str, after: dict[str, Any] | None, limit: int, index: str = items.DUE
+    ) -> tuple[list[str], Any]:
         """Members of a shard with something due up to the instant ``until``, earliest first.
 
-        Returns at most ``limit`` member ids, and where to go on (``None``: there are no more). The index may lag
-        behind the accounts: what it names is to be looked at, no more. Raises ``Busy``.
+        ``index``: ``items.DUE`` for accounts, ``items.REWARD`` for rewards. Returns at most ``limit`` member ids, and
+        where to go on (``None``: there are no more). The index may lag behind what it names: that is to be looked at,
+        no more. Raises ``Busy``.
         """
         found = AccountItem.due.query(
-            items.due_key(shard),
+            items.due_key(shard, index),
             AccountItem.due_at <= until,
             last_evaluated_key=after,
             limit=limit,
@@ -300,6 +340,91 @@ class Store:
         )
         members = _reading(lambda: [items.member_of(item.pk) for item in found])
         return members, found.last_evaluated_key if len(members) >= limit else None
+
+    def watched(self, member_id: str, item_id: str, *, consistent: bool = False) -> WatchItem | None:
+        """What a member's partition has of an item of the marketplace, or ``None``. Raises ``Busy``."""
+        item: WatchItem | None = _get(WatchItem, items.member_key(member_id), items.watch_key(item_id), consistent)
+        return item
+
+    def all_watched(self, member_id: str, after: str | None, limit: int) -> list[WatchItem]:
+        """What a member watches or did: at most ``limit`` records behind a sort key, current ones. Raises ``Busy``."""
+        found = _reading(
+            lambda: list(
+                WatchItem.query(
+                    items.member_key(member_id),
+                    WatchItem.sk.between(after or items.WATCHED, items.WATCHED_BEHIND),
+                    limit=limit + 1,
+                    page_size=limit + 1,
+                    consistent_read=True,
+                )
+            )
+        )
+        return [item for item in found if item.sk != after][:limit]
+
+    def watchers(self, shard: int, item_id: str, after: str | None, limit: int) -> list[str]:
+        """A shard of those who watch an item, as ``watching.row`` writes them: at most ``limit`` behind such a row.
+
+        The index may lag behind what is stored by a moment. Raises ``Busy``.
+        """
+        key = items.watchers_key(shard, item_id)
+        behind = None if after is None else AccountItem.due_at > after
+        found = AccountItem.due.query(key, behind, limit=limit, page_size=limit)
+        return _reading(lambda: [str(item.due_at) for item in found])
+
+    def is_there(self, pk: str, sk: str) -> bool:
+        """Whether there is an item of this key, read consistently. Raises ``Busy``."""
+        return _get(RecordItem, pk, sk, True) is not None
+
+    def put_again(self, records: list[RecordItem]) -> None:
+        """Writes items that may be there already, with the very same content: a repeat changes nothing.
+
+        They are not one transaction. Raises ``Busy`` where some were not written: then all are to be put again.
+        """
+        connection = RecordItem._get_connection()
+        for start in range(0, len(records), _WRITTEN_AT_ONCE):
+            batch = [record.serialize() for record in records[start : start + _WRITTEN_AT_ONCE]]
+            try:
+                answer = connection.batch_write_item(put_items=batch)
+            except PutError as error:
+                raise _busy(error, {code_of(error)}) from error
+            if answer.get("UnprocessedItems"):
+                raise Busy("some items were not written")
+
+    def sweep_run(self, run_id: str) -> SweepRunItem:
+        """One run of a sweep. Raises ``SweepRunItem.DoesNotExist``, and ``Busy``."""
+        key = items.sweep_key(run_id)
+        run: SweepRunItem = _reading(lambda: SweepRunItem.get(key, items.SINGLE, consistent_read=True))
+        return run
+
+    def sweep_chunk(self, run_id: str, key: str) -> tuple[int, dict[str, dict[str, str]]]:
+        """What a chunk of a run has reserved, with the version of that note (0: nothing yet). Raises ``Busy``."""
+        item = _get(VersionedItem, items.sweep_key(run_id), key, True)
+        return (0, {}) if item is None else (int(item.version), item.body)
+
+    def rewards(self, member_id: str, *, consistent: bool = False) -> tuple[int, dict[str, Any]]:
+        """The version of a member's rewards (0: none yet), and what is stored of them. Raises ``Busy``."""
+        item = _get(VersionedItem, items.rewards_key(member_id), items.SINGLE, consistent)
+        return (0, {}) if item is None else (int(item.version), item.body)
+
+    def rewards_of(self, member_ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+        """The same of many members, read consistently; who has none is missing. Raises ``Busy``."""
+        keys = [(items.rewards_key(member_id), items.SINGLE) for member_id in member_ids]
+        return {items.member_of(item.pk): (int(item.version), item.body) for item in _batch(VersionedItem, keys)}
+
+    def put(self, item: RecordItem, condition: Condition, failure: Failure) -> None:
+        """Writes one item by itself under ``condition``; raises ``failure`` where it does not hold, and ``Busy``."""
+        try:
+            item.save(condition)
+        except PutError as error:
+            if code_of(error) == "ConditionalCheckFailedException":
+                raise failure from error
+            raise _busy(error, {code_of(error)}) from error
+
+    def sweep_chunks(self, run_id: str) -> list[dict[str, dict[str, str]]]:
+        """What all chunks of a run have reserved, see ``brake``. Raises ``Busy``."""
+        noted = VersionedItem.sk.startswith(items.CHUNK)
+        found = _reading(lambda: list(VersionedItem.query(items.sweep_key(run_id), noted, consistent_read=True)))
+        return [item.body for item in found]
 
     def _body(self, pk: str, sk: str) -> Any:
         item = _get(RecordItem, pk, sk, True)
@@ -327,6 +452,8 @@ def write_account(
     if due is not None:
         item.due_shard = items.due_key(shard_of(account.member_id, store.shards))
         item.due_at = format_instant(due)
+    if account.warned is not None and account.warned == given_through(account):
+        item.warned = format_instant(account.warned)
     unchanged = AccountItem.version == account.version if account.version else AccountItem.pk.does_not_exist()
     transaction.put(item, unchanged, Stale(account.member_id))
     for filled, key in ((account.filled_journal, items.journal_key), (account.filled_marks, items.marks_key)):
@@ -425,6 +552,11 @@ def _together(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str
     return {(item["pk"]["S"], item["sk"]["S"]): item for item in found}
 
 
+def counted_in(version: int, body: dict[str, Any]) -> Counted:
+    """What a note of a member says. Raises ``KeyError`` and ``TypeError`` for what is none."""
+    return Counted(version, body["of"], body["tiers"], body.get("erased", False))
+
+
 def counters_of(shards: Mapping[tuple[str, str], dict[str, Any]]) -> Counters:
     """The sum of the standing's shards, given by their keys as DynamoDB has them; one never added to is not there."""
     members = 0
@@ -456,6 +588,11 @@ def code_of(error: PynamoDBException) -> str | None:
     """
     response = getattr(error.cause, "response", None)
     return response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+
+
+def busy(error: PynamoDBException) -> Busy:
+    """The failure of a single write, as ``Busy``; raises ``error`` itself for what no repeat makes better."""
+    return _busy(error, {code_of(error)})
 
 
 def _busy(error: PynamoDBException, codes: set[str | None]) -> Busy:

@@ -26,6 +26,9 @@ MARKS_PAGE = 64
 SETTLING = "~"
 """The keys of entries that nobody sent, of what fell due by itself, begin with this; no event id does."""
 
+ERASURE = "erasure"
+"""The type of the entry that erases a member for ever: it has no part in any program."""
+
 CAUSES = {
     "accrual": "earned",
     "denied": "earned",
@@ -87,6 +90,7 @@ class Account:
     __slots__ = (
         "as_of",
         "cases",
+        "erased",
         "filled_journal",
         "filled_marks",
         "journal",
@@ -98,6 +102,7 @@ class Account:
         "registered",
         "seq",
         "version",
+        "warned",
     )
 
     def __init__(self, member_id: str) -> None:
@@ -106,10 +111,12 @@ class Account:
         self.seq = 0
         self.as_of: datetime | None = None  # posting never goes back behind this instant
         self.registered = False
+        self.erased = False  # nothing is posted any more, nothing falls due, nobody is shown it
         self.programs: dict[str, ProgramAccount] = {}
         self.cases: dict[str, str] = {}  # violation case -> "confirmed" or "overturned"
         self.marks: list[str] = []  # things that count once for ever: "<program>/<rule>/<id>"
         self.marks_pages = 0
+        self.warned: datetime | None = None  # warnings were given through it (see warnings.py); no part of the fold
         self.journal: list[str] = []  # rows (see journal_row) of the entries since the last full page
         self.journal_pages = 0
         # pages filled since the account was read: page number -> content; not part of the account's state
@@ -129,7 +136,9 @@ class Account:
 
     def clone(self) -> Account:
         """An independent copy."""
-        return decode_account(self.member_id, self.version, encode_account(self))
+        copy = decode_account(self.member_id, self.version, encode_account(self))
+        copy.warned = self.warned
+        return copy
 
 
 def encode_account(account: Account) -> dict[str, Any]:
@@ -143,6 +152,7 @@ def encode_account(account: Account) -> dict[str, Any]:
         state["t"] = format_instant(account.as_of)
     for name, value in (
         ("r", int(account.registered)),
+        ("z", int(account.erased)),
         ("c", account.cases),
         ("m", account.marks),
         ("mp", account.marks_pages),
@@ -161,6 +171,7 @@ def decode_account(member_id: str, version: int, state: dict[str, Any]) -> Accou
     account.seq = state["n"]
     account.as_of = parse_instant(state["t"]) if "t" in state else None
     account.registered = bool(state.get("r"))
+    account.erased = is_erased(state)
     account.programs = {name: _decode_program(packed) for name, packed in state["p"].items()}
     account.cases = dict(state.get("c", {}))
     account.marks = list(state.get("m", ()))
@@ -168,6 +179,11 @@ def decode_account(member_id: str, version: int, state: dict[str, Any]) -> Accou
     account.journal = list(state.get("j", ()))
     account.journal_pages = state.get("jp", 0)
     return account
+
+
+def is_erased(state: dict[str, Any]) -> bool:
+    """Whether ``encode_account``'s answer is that of an erased member: cheaper than the account."""
+    return bool(state.get("z"))
 
 
 def stored_tiers(state: dict[str, Any]) -> dict[str, int]:
@@ -243,6 +259,8 @@ def apply_entry(account: Account, entry: Entry) -> None:
     seq = entry["seq"]
     if seq != account.seq + 1:
         raise ValueError(f"entry {seq} does not follow entry {account.seq} of {account.member_id}")
+    if account.erased:
+        raise ValueError(f"entry {seq} of {account.member_id} comes after the member was erased")
     account.seq = seq
     account.as_of = account.not_before(parse_instant(entry["posted_at"]))
     for program_id, part in entry["parts"].items():
@@ -251,6 +269,8 @@ def apply_entry(account: Account, entry: Entry) -> None:
         account.cases[entry["case"][0]] = entry["case"][1]
     if entry.get("type") == "member.registered":
         account.registered = True
+    elif entry.get("type") == ERASURE:
+        account.erased = True
     _remember(account, entry)
 
 

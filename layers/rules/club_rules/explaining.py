@@ -179,7 +179,7 @@ def _reference(entry: Entry, program: Program) -> dict[str, Any]:
 def _trigger(part: Part, causal: Sequence[Entry], program: Program) -> list[dict[str, Any]]:
     """The reasons that brought a tier change: the entry's own, or those of the expiry that a review follows."""
     reasons: list[dict[str, Any]] = part["reasons"]
-    if part["kind"] != "tier_review":
+    if part["kind"] != "tier_review" or any(reason["code"] == "demotion_undone" for reason in reasons):
         return reasons
     expiries = [each["parts"][program.id] for each in causal if each["parts"][program.id]["kind"] == "expiry"]
     latest: list[dict[str, Any]] = expiries[-1]["reasons"] if expiries else []

@@ -137,7 +137,7 @@ class Messages:
         fields = {"ref": _ref(reason), "of": "", "kind": ""}
         if code == "earned":
             return self._say(program, words.earned[rule], points, fields)
-        if code == "expired":
+        if code in ("expired", "demotion_undone"):
             fields["ref"] = self.day(reason["ref"])
         elif code == "item_unit_cap":
             units = reason.get("units")
@@ -280,13 +280,15 @@ class Messages:
         return clauses
 
     def _by_people(self, program: Program, trigger: list[dict[str, Any]]) -> list[str]:
-        """Penalties, their end and their undoing, adjustments."""
+        """Penalties, their end and their undoing, adjustments, falls that the club undid."""
         clauses = []
         for reason in trigger:
             code, points = reason["code"], reason["points"]
             if reason["rule"] == "adjustment":
                 if points:
                     clauses.append(self._clause(program, "adjusted", points))
+            elif code == "demotion_undone":
+                clauses.append(self._sentence("undone", day=self.day(reason["ref"])))
             elif reason["rule"] == "penalty":
                 known = code in self._words.because
                 fields = {"ref": _ref(reason), "kind": "" if known else self._words.kinds.get(code, code)}
@@ -428,6 +430,25 @@ class Messages:
             tier = self.tier(program, view["unlocked_by"])
             key = "unlocks/missing" if missing else "unlocks"
             said.append(self._say(program, words.sentences[key], missing or 0, {"tier": tier}))
+        return {"title": title, "text": " ".join(said)}
+
+    def reward(self, program: Program, view: Mapping[str, Any]) -> dict[str, str]:
+        """A reward's title and text. ``view``: as it is listed; ``program`` the version that it was granted by."""
+        words, kind, form = self._words.sentences, view["kind"], self._words.form(view["count"])
+        fields = {
+            "count": str(view["count"]),
+            "value": self._money(view["value"], view["currency"]) if "value" in view else "",
+            "tier": self.tier(program, view.get("tier", "")),
+            "from": self.day(view["valid_from"]),
+            "to": self.day(view["valid_to"]),
+        }
+        gift = None if "tier" in view else program.rewards.get(kind, {}).get("gift")  # the program's to name
+        if gift is None:
+            title = self._resolve(words[f"{kind}/title"], form).format(**fields)
+        else:
+            title = gift.get("titles", {}).get(self.language, gift["title"])
+        key = f"{kind}/value" if "value" in view and f"{kind}/value" in words else kind
+        said = (self._resolve(words[each], form).format(**fields) for each in (key, "valid"))
         return {"title": title, "text": " ".join(said)}
 
     def _days(self, days: int) -> str:

@@ -71,6 +71,9 @@ WORDING = Wording(
         "cancelled/none": "Order {ref} was cancelled: nothing was taken back",
         "expired": "{amount} expired: [it was|they were] earned on {ref}",
         "expired/up": "{amount} came back: a deduction of {ref} has expired",
+        # by a person
+        "adjusted": "{amount} taken by an adjustment, {ref}",
+        "adjusted/up": "{amount} given by an adjustment, {ref}",
         # tiers
         "demoted": "Reviewed: the tier is no longer met",
         "promoted": "Reviewed: a higher tier is met",
@@ -78,6 +81,7 @@ WORDING = Wording(
         "retained": "The period is over and the tier is still met: a new period begins",
         "reset": "The period is over and the tier is no longer met: it follows what was spent",
         "rules_changed": "New rules are in force: the tier will be reviewed",
+        "demotion_undone": "The fall of {ref} was undone by the club",
         # denied
         "unit_price_below_minimum": "Item {ref} earns nothing: its unit price is below the minimum",
         "seller_order_cap": "Item {ref} earns nothing: enough orders of its seller count already",
@@ -184,6 +188,7 @@ WORDING = Wording(
         "moved/to_none": "On {day} you lost {before}",
         "period_over": "your period of {days} was over",
         "new_rules": "new rules came into force",
+        "undone": "the club undid the fall of {day}",
         "measure_up": "a review found that you meet a higher tier",
         "measure_down": "a review found that you no longer meet the tier",
         "makes": "that makes {amount}, {tier} starts at {threshold}",
@@ -226,6 +231,18 @@ WORDING = Wording(
         "move/from_none": "you reach {after}",
         "move/to_none": "you lose {before}",
         "have": "you have {amount}",
+        # rewards
+        "tier_coupon/title": "[Coupon|Coupons] for {tier}",
+        "tier_coupon": "[{count} coupon|{count} coupons] of {value} for reaching {tier} for the first time.",
+        "retention_coupon/title": "Coupon for keeping {tier}",
+        "retention_coupon": "[{count} coupon|{count} coupons] of {value} for keeping the status {tier}.",
+        "birthday_gift/title": "Birthday gift",
+        "birthday_gift": "The club's gift for your birthday.",
+        "birthday_gift/value": "[{count} coupon|{count} coupons] of {value} for your birthday.",
+        "anniversary_gift/title": "Anniversary gift",
+        "anniversary_gift": "The club's gift for another year since you registered.",
+        "anniversary_gift/value": "[{count} coupon|{count} coupons] of {value} for another year since you registered.",
+        "valid": "Valid from {from} through {to}.",
         # privileges
         "privilege": "A privilege of this club.",
         "switched_off": "Switched off at present.",

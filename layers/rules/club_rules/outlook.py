@@ -6,12 +6,13 @@ than what will be posted.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from club_rules.account import Account, ProgramAccount
 from club_rules.programs import Program, Programs
 from club_rules.settling import settle
+from club_rules.times import parse_instant
 
 DAYS_AT_MOST = 400
 """So many days can be shown; advice on keeping a tier always looks as far."""
@@ -22,9 +23,9 @@ def outlook(account: Account, programs: Programs, program_id: str, moment: datet
 
     ``account`` has been settled to the UTC instant ``moment``, and is not changed. Returns ``today`` and ``days``, rows
     of ``date``, ``tier`` (code), ``measure`` (points or minor units, never below 0) and ``expires`` (what lapses on
-    that day); ``changes``, those rows on which something changes, with ``tier_before``; and ``keep``: how much to
-    ``earn``, ``from`` which day on and ``by`` which, for today's tier not to be lost, ``None`` where it is safe for
-    ``DAYS_AT_MOST`` days.
+    that day; below 0 where more comes back, of what an adjustment took); ``changes``, those rows on which something
+    changes, with ``tier_before``; and ``keep``: how much to ``earn``, ``from`` which day on and ``by`` which, for
+    today's tier not to be lost, ``None`` where it is safe for ``DAYS_AT_MOST`` days.
     """
     ahead = account.clone()
     program = programs.at(program_id, moment)
@@ -48,6 +49,33 @@ def outlook(account: Account, programs: Programs, program_id: str, moment: datet
         if (seen or expired) and day <= today + days:
             changes.append({**row, "tier_before": before["tier"]})
     return {"today": rows[0], "days": rows[1 : days + 1], "changes": changes, "keep": keep}
+
+
+def fall_after(
+    account: Account, programs: Programs, program_id: str, moment: datetime, day: int
+) -> dict[str, Any] | None:
+    """How the tier falls by what expires on the local ``day`` ahead, if nothing more is done.
+
+    It may fall on that day, when the grace is over, or when the period that it is held for is reviewed. ``account`` has
+    been settled to the UTC instant ``moment``, and is not changed. Returns how much to ``earn`` ``by`` when for that
+    not to happen, as ``keep`` of ``outlook``; ``None`` where the tier stays.
+    """
+    ahead = account.clone()
+    program = programs.at(program_id, moment)
+    state = ahead.program(program_id)
+    while settle(ahead, programs, program.start_of(day) - timedelta(microseconds=1)):
+        pass  # what falls before has other causes
+    until: int | None = day
+    while until is not None:
+        while entries := settle(ahead, programs, program.start_of(until)):
+            for entry in entries:
+                part = entry["parts"].get(program_id)
+                if part is not None and part["tier"][1] < part["tier"][0]:
+                    fell = parse_instant(entry["posted_at"])
+                    judging, today = programs.at(program_id, fell), program.day_of(moment)
+                    return _keep(judging, part, part["tier"][0], today, program.day_of(fell))
+        until = state.review_on if until == day else None
+    return None
 
 
 def _row(program: Program, day: int, state: ProgramAccount, expired: int) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from club_rules.account import Account, Entry, Part, ProgramAccount, apply_entry
+from club_rules.account import ERASURE, SETTLING, Account, Entry, Part, ProgramAccount, apply_entry
 from club_rules.events import ActivityEvent
 from club_rules.orders import (
     OrderRecord,
@@ -25,6 +25,9 @@ from club_rules.orders import (
 from club_rules.programs import Activity, Program, Programs
 from club_rules.tiers import conclude
 from club_rules.times import format_instant, parse_instant
+
+if TYPE_CHECKING:  # who posts events needs nothing of it
+    from club_rules.adjustments import Adjustment
 
 PARKED_AT_ONCE = 20
 """So many parked events take effect in the transaction of their order's arrival; the rest follow in further ones."""
@@ -403,3 +406,67 @@ def _overturn(account: Account, programs: Programs, event: ActivityEvent, moment
         _add(entry, state, programs, program, part, moment)
     if known != "overturned":
         entry["case"] = [case, "overturned"]
+
+
+# --- what people do (rules 1.8, contract 2.1)
+
+
+def adjustment_key(adjustment_id: str) -> str:
+    """The key of an adjustment's entry. Two tildes: with one, it could be that of a parked event's effect."""
+    return f"adjustment{2 * SETTLING}{adjustment_id}"
+
+
+def adjust(
+    account: Account,
+    programs: Programs,
+    adjustment: Adjustment,
+    moment: datetime,
+    actor: str,
+    confirmed_by: str | None = None,
+) -> Entry:
+    """Posts an adjustment on ``account``, in place: a lot of its own day in one program (rules 1.8).
+
+    ``account`` is settled to ``moment``, the UTC instant of posting. ``actor`` asked for it, ``confirmed_by`` is the
+    second operator, where one was needed. Returns the entry, already applied.
+    """
+    program = programs.at(adjustment.program, moment)
+    state, day = account.program(program.id), program.day_of(moment)
+    reason = _reason("adjustment", adjustment.points, "adjusted", adjustment.adjustment_id)
+    part = _part("adjustment", program, reason)
+    part["lots"] = [[day, adjustment.points]]
+    part["expires_on"] = day + program.window
+    data = {"adjustment_id": adjustment.adjustment_id, "reason": adjustment.reason, "actor": actor}
+    if confirmed_by is not None:
+        data["confirmed_by"] = confirmed_by
+    entry = _entry_by_hand(account, "adjustment", adjustment_key(adjustment.adjustment_id), moment, data)
+    entry["digest"] = adjustment.digest
+    _add(entry, state, programs, program, part, moment)
+    apply_entry(account, entry)
+    return entry
+
+
+def erase(account: Account, moment: datetime, actor: str) -> Entry:
+    """Erases the member of ``account``, in place: from here on nothing is posted and nothing falls due.
+
+    What was posted stays and adds up as before. ``moment``: the UTC instant of posting; ``actor`` asked for it.
+    Returns the entry, already applied.
+    """
+    key = f"{ERASURE}{2 * SETTLING}{account.member_id}"
+    entry = _entry_by_hand(account, ERASURE, key, moment, {"actor": actor})
+    apply_entry(account, entry)
+    return entry
+
+
+def _entry_by_hand(account: Account, kind: str, key: str, moment: datetime, data: dict[str, Any]) -> Entry:
+    instant = format_instant(moment)
+    return {
+        "entry_id": key,
+        "key": key,
+        "member_id": account.member_id,
+        "seq": account.seq + 1,
+        "type": kind,
+        "occurred_at": instant,
+        "posted_at": instant,
+        "data": data,
+        "parts": {},
+    }

@@ -20,6 +20,9 @@ Check = Callable[[Any, str], Messages]
 
 ORDER_FLAGS = ("preorder", "prepaid", "gift", "preferential_shipping", "fraudulent")
 VIOLATION_KINDS = ("return_abuse", "extortion", "coupon_fraud", "spam")
+WARNINGS_AT_MOST = 5
+"""Of so many days ahead a lot may be warned: each costs a visit of the sweep."""
+
 TITLE_LANGUAGES = ("ru",)
 """The languages beside English, in which ``title`` is."""
 
@@ -177,12 +180,13 @@ _EARNING = fields(
 )
 
 _LIMIT = fields({"percent_of_tier": whole(1, 100), "members_at_least": whole(0, 1_000_000)})
+_UNDOING = {"days_after_undoing": whole(1, 366)}
 
 
 def _demotion(value: Any, where: str) -> Messages:
     basis = value.get("basis") if isinstance(value, dict) else None
     if basis == "period":
-        yield from fields({"basis": _text, "period_days": _DAYS, "limit": _LIMIT})(value, where)
+        yield from fields({"basis": _text, "period_days": _DAYS, "limit": _LIMIT}, _UNDOING)(value, where)
     elif basis == "window":
         shape = {
             "basis": _text,
@@ -190,7 +194,7 @@ def _demotion(value: Any, where: str) -> Messages:
             "grace_days": whole(0, 366),
             "limit": _LIMIT,
         }
-        yield from fields(shape)(value, where)
+        yield from fields(shape, _UNDOING)(value, where)
     else:
         expected = '"window" (reviewed daily) or "period" (held for so many days)'
         yield f"{where}/basis: expected {expected}, found {_shown(basis)}"
@@ -209,6 +213,7 @@ _PRIVILEGES: dict[str, Check] = {
     ),
     "dispute_acceleration": fields({"code": _text, "enabled": _yes_or_no, "from_tier": _text, "days": whole(1, 365)}),
     "exclusive_prices": fields({"code": _text, "percent": table(whole(1, 100))}),
+    "price_alerts": fields({"code": _text, "from_tier": _text}, {"enabled": _yes_or_no}),
 }
 _PLAIN_PRIVILEGE = fields({"code": _identifier, "from_tier": _text})
 
@@ -232,7 +237,8 @@ def _penalty(value: Any, where: str) -> Messages:
             yield f'{where}: "tier_at_most" and "tier_days" go together'
 
 
-_GIFT = fields({"from_tier": _text, "valid_days": _DAYS}, {"set_days_before": whole(0, 365)})
+_PRESENT = fields({"title": _text}, {"titles": table(_text, TITLE_LANGUAGES), "count": whole(1, 100), "value": _money})
+_GIFT = {"from_tier": _text, "valid_days": _DAYS, "gift": _PRESENT}
 _REWARDS = fields(
     {},
     {
@@ -243,9 +249,10 @@ _REWARDS = fields(
                 "coupons": table(fields({"count": whole(1, 100), "value": _money})),
             }
         ),
-        "birthday_gift": _GIFT,
-        "anniversary_gift": _GIFT,
+        "birthday_gift": fields(_GIFT, {"set_days_before": whole(0, 365)}),
+        "anniversary_gift": fields(_GIFT),
         "retention_coupons": table(_money),
+        "retention_valid_days": _DAYS,
     },
 )
 
@@ -270,6 +277,7 @@ PROGRAM = fields(
         "penalties": table(_penalty, VIOLATION_KINDS),
         "rewards": _REWARDS,
         "import_allowance": table(_money),
+        "warnings": fields({"days_before": each(whole(1, 365))}),
     },
 )
 
@@ -309,6 +317,8 @@ def _check_sense(data: dict[str, Any]) -> Messages:
     elif daily is not None and "points_per_day" in daily and "points_per_day_at_most" in daily:
         yield '/earning/daily_shopping/points_per_day_at_most: goes with "points_per_order" only'
     yield from _check_penalties(data)
+    yield from _check_warnings(data)
+    yield from _check_rewards(data)
     codes_of_privileges = [privilege["code"] for privilege in data["privileges"]]
     for index, code in enumerate(codes_of_privileges):
         if code in codes_of_privileges[:index]:
@@ -325,6 +335,29 @@ def _check_penalties(data: dict[str, Any]) -> Messages:
     for kind, penalty in data["penalties"].items():
         if penalty.get("tier_days", 0) > penalty["days"]:
             yield f"/penalties/{kind}/tier_days: at most the penalty's own days, {penalty['days']}"
+
+
+def _check_warnings(data: dict[str, Any]) -> Messages:
+    leads = data.get("warnings", {}).get("days_before", [])
+    for index, days in enumerate(leads):
+        where = f"/warnings/days_before/{index}"
+        if days in leads[:index]:
+            yield f"{where}: {days} stands twice"
+    if len(leads) > WARNINGS_AT_MOST:
+        yield f"/warnings/days_before: expected at most {WARNINGS_AT_MOST} warnings, found {len(leads)}"
+    if "import_allowance" in data and data["measure"] != "spend":
+        yield "/import_allowance: is what a month's spend is held against: only where the measure is spend"
+
+
+def _check_rewards(data: dict[str, Any]) -> Messages:
+    rewards = data.get("rewards", {})
+    coupons = rewards.get("tier_coupons")
+    if coupons is not None and coupons["valid_through_day"] < coupons["issue_day"]:
+        yield f"/rewards/tier_coupons/valid_through_day: at least the day of issue, {coupons['issue_day']}"
+    if ("retention_coupons" in rewards) != ("retention_valid_days" in rewards):
+        yield '/rewards: "retention_coupons" and "retention_valid_days" go together'
+    if "retention_coupons" in rewards and data["demotion"]["basis"] != "period":
+        yield '/rewards/retention_coupons: need the demotion basis "period": it is its review that retains a tier'
 
 
 def _check_tiers(data: dict[str, Any]) -> Messages:
@@ -384,6 +417,8 @@ def _check_amounts(data: dict[str, Any]) -> Messages:
     rewards = data.get("rewards", {})
     coupons = rewards.get("tier_coupons", {}).get("coupons", {})
     amounts.extend((f"/rewards/tier_coupons/coupons/{code}/value", coupon["value"]) for code, coupon in coupons.items())
+    gifts = {name: rewards.get(name, {}).get("gift", {}) for name in ("birthday_gift", "anniversary_gift")}
+    amounts.extend((f"/rewards/{name}/gift/value", gift["value"]) for name, gift in gifts.items() if "value" in gift)
     for where, table_of_amounts in (
         ("/rewards/retention_coupons", rewards.get("retention_coupons", {})),
         ("/import_allowance", data.get("import_allowance", {})),

@@ -96,8 +96,13 @@ class Program:
         self.one_down: bool = demotion.get("to") == "one_down"
         self.grace: int = demotion.get("grace_days", 0)
         self.demotion_limit: dict[str, int] = demotion["limit"]
+        # a tier that an operator gave back is reviewed again after so many days
+        self.days_after_undoing: int = demotion.get("days_after_undoing", 30)
         self.penalties: dict[str, dict[str, Any]] = data.get("penalties", {})
         self.privileges: list[dict[str, Any]] = data["privileges"]
+        self.rewards: dict[str, Any] = data.get("rewards", {})
+        self.coupon_tiers = frozenset(self.rewards.get("tier_coupons", {}).get("coupons", ()))
+        self.warns_before: list[int] = data.get("warnings", {}).get("days_before", [])
         # how far back a cap looks from the oldest day on which an event can still be accrued
         seller = self.purchase.seller_days if self.purchase else 0
         item = self.purchase.item_days if self.purchase else 0
@@ -211,12 +216,36 @@ def check_file(path: str | Path) -> list[str]:
 
     ``path``: the file. Never raises for what stands in the file, nor for one that can't be read.
     """
+    return _read_and_check(path)[1]
+
+
+def check_new_version(path: str | Path, deployed_on: date) -> list[str]:
+    """What is wrong with a program file that is to be deployed on a day, beside the versions that are shipped.
+
+    It must fit to them, and take effect later: what was posted under another version, and what the club has already
+    said of it, must not change behind anybody's back. An empty list when it may be deployed; never raises, as
+    ``check_file``.
+    """
+    data, messages = _read_and_check(path)
+    if messages:
+        return messages
+    if data["effective_from"] <= deployed_on.isoformat():
+        messages.append(
+            f"/effective_from: expected a day after that of the deployment, {deployed_on.isoformat()}, "
+            f"found {data['effective_from']}: events since then have been judged by the version before"
+        )
+    shipped = [_read_and_check(each)[0] for each in sorted(_DATA.glob("*.json"))]
+    return messages + check_versions([*(each for each in shipped if each is not None and each != data), data])
+
+
+def _read_and_check(path: str | Path) -> tuple[Any, list[str]]:
+    """A program file's content, ``None`` where it has none, and what is wrong with it."""
     from club_rules.events import load_json  # strict: a key that stands twice is an operator's slip
 
     try:
         data = load_json(Path(path).read_bytes())
     except OSError as error:
-        return [f"can't be read: {error}"]
+        return None, [f"can't be read: {error}"]
     except InvalidInput as error:
-        return [f"{fault.pointer or 'the file'}: {fault.detail}" for fault in error.errors]
-    return check_program(data)
+        return None, [f"{fault.pointer or 'the file'}: {fault.detail}" for fault in error.errors]
+    return data, check_program(data)

@@ -14,6 +14,7 @@ from club_rules.account import SETTLING, Account, Entry, Part, ProgramAccount, a
 from club_rules.programs import Program, Programs
 from club_rules.tiers import conclude, reassess, review
 from club_rules.times import format_instant
+from club_rules.warnings import next_warning
 
 EXPIRY, REVIEW = 0, 1
 """The two kinds of steps, in the order in which they are taken at one instant."""
@@ -22,8 +23,11 @@ Step = tuple[datetime, int]
 
 
 def due_at(account: Account, programs: Programs) -> datetime | None:
-    """The UTC instant at which the next thing falls due for this member; ``None`` where nothing ever will."""
-    first: datetime | None = None
+    """The UTC instant at which the next thing falls due for this member, a warning included; ``None`` where nothing
+    ever will."""
+    first = next_warning(account, programs)
+    if account.erased:
+        return None
     for program_id, state in account.programs.items():
         for day in (_expiry_day(program_id, state, programs), state.review_on):
             if day is not None:
@@ -44,7 +48,7 @@ def settle(
     """
     entries: list[Entry] = []
     settled_to = account.as_of
-    while len(entries) < at_most:
+    while len(entries) < at_most and not account.erased:
         found = _next_step(account, programs, until, settled_to, expiries_only)
         if found is None:
             break
@@ -82,7 +86,7 @@ def _steps(
     steps: list[Step] = []
     start_of = programs.versions(program_id)[0].start_of
     day = _expiry_day(program_id, state, programs)
-    if day is not None and not (expiries_only and _waits(state, day)):
+    if day is not None and not (expiries_only and _waits(program_id, state, programs, day)):
         steps.append((start_of(day), EXPIRY))
     if not expiries_only:
         if state.review_on is not None:
@@ -92,13 +96,16 @@ def _steps(
     return steps
 
 
-def _waits(state: ProgramAccount, day: int) -> bool:
-    """Whether what ends on ``day`` would raise a tier that a review of an earlier day has yet to lower."""
+def _waits(program_id: str, state: ProgramAccount, programs: Programs, day: int) -> bool:
+    """Whether what ends on ``day`` could raise a tier that a review of an earlier day has yet to lower.
+
+    That is a penalty, its cap, or a lot that took points: an adjustment's.
+    """
     if state.review_on is None or state.review_on >= day:
         return False
-    return any(
-        penalty["ends"] <= day or penalty.get("tier_ends", day + 1) <= day for penalty in state.penalties.values()
-    )
+    if any(penalty["ends"] <= day or penalty.get("tier_ends", day + 1) <= day for penalty in state.penalties.values()):
+        return True
+    return any(points < 0 and programs.expires_on(program_id, lot) <= day for lot, points in state.lots.items())
 
 
 def _expiry_day(program_id: str, state: ProgramAccount, programs: Programs) -> int | None:
@@ -114,6 +121,12 @@ def _expiry_day(program_id: str, state: ProgramAccount, programs: Programs) -> i
         for day in (penalty["ends"], penalty.get("tier_ends", penalty["ends"])):
             first = day if first is None else min(first, day)
     return first
+
+
+def new_rules_due(account: Account, programs: Programs, until: datetime) -> bool:
+    """Whether a new version of a program has come into force by ``until`` that has yet to judge the account's tiers."""
+    changes = (_version_change(program_id, programs, account.as_of) for program_id in account.programs)
+    return any(change is not None and change <= until for change in changes)
 
 
 def _version_change(program_id: str, programs: Programs, settled_to: datetime | None) -> datetime | None:

@@ -16,7 +16,12 @@ from club_rules.programs import Program
 
 def qualified_tier(state: ProgramAccount, program: Program, measure: int) -> int:
     """The tier that ``measure`` gives, under the caps of the penalties in force."""
-    return _capped(program.tier_for(measure), state.penalties.values())
+    return capped_tier(state, program.tier_for(measure))
+
+
+def capped_tier(state: ProgramAccount, tier: int) -> int:
+    """``tier``, or what the penalties in force leave of it."""
+    return _capped(tier, state.penalties.values())
 
 
 def _capped(tier: int, penalties: Iterable[dict[str, Any] | None]) -> int:
@@ -110,6 +115,20 @@ def reassess(state: ProgramAccount, program: Program, day: int) -> Part | None:
     return part
 
 
+def give_back(state: ProgramAccount, program: Program, tier: int, day: int, reason: dict[str, Any]) -> Part:
+    """The part that gives back a ``tier`` above the held one, on the local ``day``, because of ``reason``.
+
+    Where the measure doesn't meet it, the next review comes after the program's ``days_after_undoing``.
+    """
+    part: Part = {"kind": "tier_review", "points": 0, "version": program.version, "reasons": [reason]}
+    _change(state, program, part, tier, day, state.points)
+    if qualified_tier(state, program, state.points) < tier:
+        part["set"]["review_on"] = day + program.days_after_undoing
+    part["balance"] = state.points
+    part["tier"] = [state.tier, tier]
+    return part
+
+
 def _review_window(
     state: ProgramAccount, program: Program, part: Part, day: int, measure: int, later: list[list[int]]
 ) -> None:
@@ -164,6 +183,8 @@ def _change(
 ) -> None:
     """Writes a tier change into ``part``: what is set, and the receipt."""
     part["set"] = {"tier": tier, "since": day, **_next_review(program, tier, day)}
+    if tier > state.top and (reached := program.coupon_tiers.intersection(program.codes[state.top + 1 : tier + 1])):
+        part["reached"] = sorted(reached, key=program.tier_index)  # for the first time ever: see club_rules.rewards
     part["receipt"] = _receipt(state, program, part, tier, day, measure, without or [])
 
 

@@ -13,17 +13,33 @@ from club_rules.messages import Messages
 from club_rules.money import format_money
 from club_rules.program_check import VIOLATION_KINDS
 from club_rules.programs import Program, Programs
+from club_rules.rewards import Issued, Rewards, count_valid, is_valid, reward_id
 from club_rules.standing import Counts, standing
 from club_rules.times import format_instant
+
+CASES_SHOWN = 20
+"""So many penalties in force are shown in a program, and so many cases in all."""
+
+REWARDS_SHOWN = 100
+"""So many rewards are listed, the newest ones: a member gets some ten in a year."""
 
 EXPIRING_DAYS = 30
 """What expires within so many days is shown as expiring soon; at most one row a day, so the list is bounded."""
 
 
 def summary(
-    account: Account, programs: Programs, moment: datetime, counts: Counts, messages: Messages
+    account: Account,
+    programs: Programs,
+    moment: datetime,
+    counts: Counts,
+    messages: Messages,
+    country: str | None = None,
+    rewards: Rewards | None = None,
 ) -> dict[str, Any]:
-    """A member in every program. ``account`` has been settled to ``moment``, a UTC instant; ``counts``: of all."""
+    """A member in every program. ``account`` has been settled to ``moment``, a UTC instant; ``counts``: of all.
+
+    ``country``: the member's (ISO 3166), where it is known; ``rewards``: what was issued, where anything was.
+    """
     views = {}
     for program_id in programs.ids:
         program = programs.at(program_id, moment)
@@ -31,7 +47,17 @@ def summary(
         view = _program_summary(state, programs, program, program.day_of(moment))
         title = program.title(messages.language)
         views[program_id] = {"title": title, **view, "standing": standing(counts, program, state.tier)}
-    return {"member_id": account.member_id, "as_of": format_instant(moment), "programs": views}
+        if rewards is not None:
+            views[program_id]["rewards"] = count_valid(rewards, programs, program_id, moment)
+        allowance = _import_allowance(state, program, program.day_of(moment), country)
+        if allowance is not None:
+            views[program_id]["import_allowance"] = allowance
+    return {
+        "member_id": account.member_id,
+        "as_of": format_instant(moment),
+        "programs": views,
+        "appeals": _appeals(account),
+    }
 
 
 def _program_summary(state: ProgramAccount, programs: Programs, program: Program, today: int) -> dict[str, Any]:
@@ -44,6 +70,7 @@ def _program_summary(state: ProgramAccount, programs: Programs, program: Program
         "time_zone": program.data["time_zone"],
         "next_tier": _next_tier(state, program),
         "expiring": _expiring(state, programs, program, today),
+        "penalties": _penalties(state, program),
         "privileges": [_privilege(privilege, program, state.tier) for privilege in program.privileges],
         "rewards": 0,
     }
@@ -83,6 +110,49 @@ def _expiring(state: ProgramAccount, programs: Programs, program: Program, today
         if points > 0 and expires_on <= today + EXPIRING_DAYS:
             by_day[expires_on] = by_day.get(expires_on, 0) + points
     return [{"on": _day(day), **amount(program, points)} for day, points in sorted(by_day.items())]
+
+
+def _penalties(state: ProgramAccount, program: Program) -> list[dict[str, Any]]:
+    """What confirmed cases take while they are in force (rules 1.8), the first to end first; each may be overturned."""
+    rows = []
+    for case, penalty in sorted(state.penalties.items(), key=lambda each: (each[1]["ends"], each[0]))[:CASES_SHOWN]:
+        row = {"case_id": case, **amount(program, penalty["points"]), "ends_on": _day(penalty["ends"])}
+        if "tier" in penalty:
+            row |= {"tier_at_most": program.codes[penalty["tier"]], "tier_ends_on": _day(penalty["tier_ends"])}
+        rows.append({**row, "appeal": "open"})
+    return rows
+
+
+def _appeals(account: Account) -> list[dict[str, Any]]:
+    """Where the member's latest cases stand, latest first: ``open`` while a penalty is in force, ``granted`` where the
+    case was overturned, else ``over``."""
+    in_force = {case for state in account.programs.values() for case in state.penalties}
+    return [
+        {"case_id": case, "state": "granted" if known == "overturned" else "open" if case in in_force else "over"}
+        for case, known in reversed(list(account.cases.items())[-CASES_SHOWN:])
+    ]
+
+
+def _import_allowance(
+    state: ProgramAccount, program: Program, today: int, country: str | None
+) -> dict[str, Any] | None:
+    """How much of this local month's import allowance is used (rules 1.6): advisory, it limits nothing.
+
+    Used is what the month's days hold, so less what was refunded of it. ``None`` where the program has no allowance
+    for the member's country.
+    """
+    limit = program.data.get("import_allowance", {}).get(country)
+    if limit is None:
+        return None
+    first = date.fromordinal(today).replace(day=1)
+    used = sum(points for lot, points in state.lots.items() if first.toordinal() <= lot <= today)
+    return {
+        "country": country,
+        "limit": limit,
+        "used": format_money(max(0, used), program.currency),
+        "currency": program.currency,
+        "month": f"{first:%Y-%m}",
+    }
 
 
 def _privilege(privilege: dict[str, Any], program: Program, tier: int) -> dict[str, Any]:
@@ -132,13 +202,49 @@ def privileges(account: Account, programs: Programs, moment: datetime, messages:
     return views
 
 
+def reward_view(issued: Issued, member_id: str, programs: Programs) -> dict[str, Any]:
+    """An issued reward by itself; its codes are secrets, which are redeemed by whoever has them."""
+    view = {
+        "reward_id": reward_id(issued, member_id),
+        "kind": issued["kind"],
+        "program": issued["program"],
+        "program_version": issued["version"],
+        "valid_from": issued["from"],
+        "valid_to": issued["to"],
+        "count": len(issued["codes"]),
+        "codes": issued["codes"],
+    }
+    if "tier" in issued:
+        view["tier"] = issued["tier"]
+    if "value" in issued:
+        view |= {"value": issued["value"], "currency": programs.versions(issued["program"])[0].currency}
+    return view
+
+
+def rewards_view(
+    rewards: Rewards, member_id: str, programs: Programs, moment: datetime, messages: Messages
+) -> list[dict[str, Any]]:
+    """What was issued, newest first, at most ``REWARDS_SHOWN``. ``valid``: on the local day of the UTC ``moment``."""
+    newest = sorted(rewards.issued, key=lambda issued: (issued["at"], issued["id"]), reverse=True)
+    views = []
+    for issued in newest[:REWARDS_SHOWN]:
+        program = _program_of(issued, programs)
+        view = {**reward_view(issued, member_id, programs), "valid": is_valid(issued, programs, moment)}
+        views.append({**view, **messages.reward(program, view)})
+    return views
+
+
+def _program_of(issued: Issued, programs: Programs) -> Program:
+    """The version that a reward was granted by; the first one where that is no longer in use."""
+    versions = programs.versions(issued["program"])
+    return next((program for program in versions if program.version == issued["version"]), versions[0])
+
+
 def outlook_view(program: Program, messages: Messages, found: dict[str, Any]) -> dict[str, Any]:
     """The calendar ahead in the contract's shape. ``found``: as ``club_rules.outlook.outlook`` gives it."""
     keep = found["keep"]
     if keep is not None:
-        text = messages.keep(program, keep)
-        keep = {name: value for name, value in keep.items() if name != "counts_at_once"}
-        keep |= {"earn": number(program, keep["earn"]), "text": text}
+        keep = {**keep_view(program, keep), "text": messages.keep(program, keep)}
     return {
         "today": _outlook_row(program, found["today"]),
         "days": [_outlook_row(program, row) for row in found["days"]],
@@ -152,6 +258,12 @@ def outlook_view(program: Program, messages: Messages, found: dict[str, Any]) ->
         ],
         "keep": keep,
     }
+
+
+def keep_view(program: Program, keep: dict[str, Any]) -> dict[str, Any]:
+    """What to earn by when for a tier to stay, without a text. ``keep``: as ``club_rules.outlook`` gives it."""
+    shown = {name: value for name, value in keep.items() if name != "counts_at_once"}
+    return {**shown, "earn": number(program, keep["earn"])}
 
 
 def _outlook_row(program: Program, row: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +297,36 @@ def statement_entry(entry: Entry, program: Program, messages: Messages) -> dict[
     }
     if "receipt" in part:
         view["receipt_id"] = receipt_id(entry, program.id)
+    if part["kind"] == "adjustment":
+        view |= by_whom(entry["data"], messages)
     return view
+
+
+def by_whom(data: dict[str, Any], messages: Messages) -> dict[str, Any]:
+    """Why somebody adjusted, in their own words; who it was is told to support alone."""
+    if not messages.support:
+        return {"note": data["reason"]}
+    return {"note": data["reason"], "actor": data["actor"], "confirmed_by": data.get("confirmed_by")}
+
+
+def adjustment_view(entry: Entry, programs: Programs) -> dict[str, Any]:
+    """A posted adjustment as its operators see it, from its entry alone."""
+    ((program_id, part),) = entry["parts"].items()
+    program = programs.version(program_id, part["version"])
+    return {
+        "member_id": entry["member_id"],
+        "program": program.id,
+        **amount(program, part["points"]),
+        "balance": number(program, part["balance"]),
+        "tier_before": program.codes[part["tier"][0]],
+        "tier": program.codes[part["tier"][1]],
+        "expires_on": _day(part["expires_on"]),
+        "posted_at": entry["posted_at"],
+        "entry_id": entry["entry_id"],
+        "reason": entry["data"]["reason"],
+        "actor": entry["data"]["actor"],
+        "confirmed_by": entry["data"].get("confirmed_by"),
+    }
 
 
 def _reason(reason: dict[str, Any], program: Program, messages: Messages) -> dict[str, Any]:
