@@ -53,6 +53,14 @@ def programs_where(program: str | None, tier: str = "", enabled: bool = True) ->
     return Programs(files)
 
 
+def test_however_much_fell_due_the_tier_is_that_of_the_drop() -> None:
+    """Sixty days of points have all expired, and no sweep has come: more than one settling step takes at once."""
+    member = Member()
+    for day in range(60):
+        member.is_given(5, on=(noon("2025-01-01") + timedelta(days=day)).date().isoformat())
+    assert told(member, DROP) is False
+
+
 @pytest.mark.parametrize(("points", "expected"), [(0, False), (1, True), (2000, True)])
 def test_from_a1_on(points: int, expected: bool) -> None:
     member = Member()

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from club_ledger import items
 from club_ledger.items import EntryItem
-from club_ledger.store import Stale, Store, Transaction, retrying, settle_and_write, write_account
+from club_ledger.store import Stale, Store, Transaction, existing, retrying, settle_and_write, write_account
 from club_rules.account import Account, Entry
 from club_rules.adjustments import Adjustment
-from club_rules.errors import Conflict, member_not_found
+from club_rules.errors import Conflict
 from club_rules.posting import adjust, adjustment_key
 from club_rules.programs import Programs
 from club_rules.times import format_instant
@@ -62,9 +62,7 @@ def _attempt(
     store: Store, programs: Programs, adjustment: Adjustment, actor: str, moment: datetime, limits: Limits
 ) -> Answer:
     """Reads, decides and writes once. Raises ``Stale`` or ``Busy`` where it has to be done again."""
-    account = store.account(adjustment.member_id, consistent=True)
-    if account is None or account.erased:
-        raise member_not_found()
+    account = existing(store.account(adjustment.member_id, consistent=True))
     posted = _same(store.entry(adjustment_key(adjustment.adjustment_id)), adjustment)
     if posted is not None:
         return _answer(posted, programs)

@@ -12,8 +12,7 @@ from club_ledger import watching
 from club_ledger.journal import PAGES_AT_ONCE, Journal
 from club_ledger.queries import EXPORTED, ExportQuery
 from club_ledger.reading import read_rewards, read_summary
-from club_ledger.store import Store
-from club_rules.errors import member_not_found
+from club_ledger.store import Store, existing
 from club_rules.exports import exported_entry, exported_item
 from club_rules.messages import Messages
 from club_rules.programs import Programs
@@ -33,10 +32,8 @@ def read_export(
     and the entries, oldest first. Raises ``InvalidInput`` naming every parameter at fault, ``NotFound`` and ``Busy``.
     """
     wanted = ExportQuery(member_id, query)
-    account, pages = store.account_and_journal(member_id, PAGES_AT_ONCE if wanted.place else 1)
-    if account is None or account.erased:
-        raise member_not_found()
-    journal = Journal(store, account, pages)
+    found, pages = store.account_and_journal(member_id, PAGES_AT_ONCE if wanted.place else 1)
+    journal = Journal(store, existing(found), pages)
     page: dict[str, Any] = {"member_id": member_id, "as_of": format_instant(moment), "profile": None, "programs": None}
     page["rewards"] = []
     if wanted.place is None:

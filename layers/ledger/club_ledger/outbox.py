@@ -17,7 +17,7 @@ from club_rules.account import Account, decode_account, receipt_id
 from club_rules.money import format_money
 from club_rules.outlook import fall_after
 from club_rules.programs import Programs
-from club_rules.settling import settle
+from club_rules.settling import settle_wholly
 from club_rules.tallying import report
 from club_rules.times import format_instant, parse_instant
 from club_rules.views import amount, keep_view, reward_view
@@ -102,8 +102,7 @@ def _of_account(change: dict[str, Any], programs: Programs) -> Iterator[Announce
     moment = given_through(account)
     if not given or moment is None:
         return
-    while settle(account, programs, moment):
-        pass  # a review that is due and not posted yet
+    settle_wholly(account, programs, moment)  # a review that is due and not posted yet
     for warning in given:
         program = programs.at(warning.program_id, moment)
         lot, on = (date.fromordinal(day).isoformat() for day in (warning.lot, warning.expires_on))

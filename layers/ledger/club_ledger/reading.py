@@ -11,7 +11,7 @@ from typing import Any
 
 from club_ledger.journal import PAGES_AT_ONCE, Journal
 from club_ledger.queries import STATEMENT_LIMIT, DecisionsQuery, ExplanationQuery, OutlookQuery, StatementQuery
-from club_ledger.store import Store
+from club_ledger.store import Store, existing
 from club_rules.account import JOURNAL_PAGE, Account, Entry, JournalRow
 from club_rules.errors import FieldError, InvalidInput, NotFound, member_not_found
 from club_rules.explaining import Position, days_of_lots, explanation, position_at, posted_between, rests_on
@@ -19,7 +19,7 @@ from club_rules.messages import Messages
 from club_rules.outlook import outlook
 from club_rules.programs import Programs
 from club_rules.rewards import decode_rewards
-from club_rules.settling import settle
+from club_rules.settling import settle_wholly
 from club_rules.times import format_instant
 from club_rules.views import outlook_view, privileges, rewards_view, statement_entry, summary
 
@@ -47,11 +47,10 @@ def read_summary(
 ) -> dict[str, Any]:
     """The member in every program at ``moment``, by one request. Raises ``NotFound`` and ``Busy``."""
     found = store.all_of_summary(member_id)
-    if found.account is None or found.account.erased:
-        raise member_not_found()
-    _settle_wholly(found.account, programs, moment)
+    account = existing(found.account)
+    settle_wholly(account, programs, moment)
     country, rewards = found.profile.get("country"), decode_rewards(found.rewards)
-    return summary(found.account, programs, moment, found.counts, messages, country=country, rewards=rewards)
+    return summary(account, programs, moment, found.counts, messages, country=country, rewards=rewards)
 
 
 def read_statement(
@@ -65,7 +64,7 @@ def read_statement(
     """
     wanted = StatementQuery(programs, member_id, query)
     account, journal = _account_and_journal(store, member_id, STATEMENT_LIMIT // JOURNAL_PAGE)
-    pending = _settle_wholly(account, programs, moment)
+    pending = settle_wholly(account, programs, moment)
     found = [entry for entry in reversed(pending) if wanted.shows(entry)]
     seq = _find_posted(journal, wanted, found)
     if len(found) > wanted.limit:
@@ -119,8 +118,7 @@ def read_rewards(
     Raises ``NotFound`` and ``Busy``.
     """
     account, rewards = store.account_and_rewards(member_id)
-    if account is None or account.erased:
-        raise member_not_found()
+    existing(account)
     return {
         "member_id": member_id,
         "as_of": format_instant(moment),
@@ -153,7 +151,7 @@ def read_explanation(
     """
     wanted = ExplanationQuery(programs, moment, query)
     account, journal = _account_and_journal(store, member_id, PAGES_AT_ONCE)
-    pending = _settle_wholly(account, programs, moment)
+    pending = settle_wholly(account, programs, moment)
     known = _Known(journal, pending)
     known.read_span(wanted)
     opening = known.opening(wanted)
@@ -247,7 +245,7 @@ def tier_held(store: Store, programs: Programs, account: Account, program_id: st
     ``account`` as it was read, which may have moved on since; it is left as it is. Raises ``Busy``.
     """
     settled = account.clone()
-    pending = _settle_wholly(settled, programs, moment)
+    pending = settle_wholly(settled, programs, moment)
     if account.as_of is None or account.as_of <= moment:
         return settled.program(program_id).tier
     return _Known(Journal(store, account, {}), pending).position(program_id, moment).tier
@@ -283,25 +281,12 @@ def read_decision(store: Store, decision_id: str) -> dict[str, Any]:
 
 
 def _account_and_journal(store: Store, member_id: str, pages: int) -> tuple[Account, Journal]:
-    account, read = store.account_and_journal(member_id, pages)
-    if account is None or account.erased:
-        raise member_not_found()
+    found, read = store.account_and_journal(member_id, pages)
+    account = existing(found)
     return account, Journal(store, account, read)
 
 
 def _settled_account(store: Store, programs: Programs, member_id: str, moment: datetime) -> Account:
-    account = store.account(member_id, consistent=True)
-    if account is None or account.erased:
-        raise member_not_found()
-    _settle_wholly(account, programs, moment)
+    account = existing(store.account(member_id, consistent=True))
+    settle_wholly(account, programs, moment)
     return account
-
-
-def _settle_wholly(account: Account, programs: Programs, moment: datetime) -> list[Entry]:
-    """Settles ``account`` in memory, however much fell due; returns the entries of it."""
-    entries: list[Entry] = []
-    while True:
-        some = settle(account, programs, moment)
-        if not some:
-            return entries
-        entries += some

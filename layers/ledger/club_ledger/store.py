@@ -20,7 +20,7 @@ from pynamodb.transactions import TransactWrite
 from club_ledger import items
 from club_ledger.items import AccountItem, EntryItem, RecordItem, SweepRunItem, VersionedItem, WatchItem, unpack
 from club_rules.account import Account, Entry, decode_account, encode_account
-from club_rules.errors import Refused, Unavailable
+from club_rules.errors import Refused, Unavailable, member_not_found
 from club_rules.programs import Programs
 from club_rules.settling import due_at, settle
 from club_rules.standing import Counts
@@ -265,8 +265,7 @@ class Store:
 
     def decision(self, decision_id: str) -> tuple[dict[str, Any], str] | None:
         """A stored decision with the digest of the request that it answers. Raises ``Busy``."""
-        item = _get(EntryItem, items.decision_key(decision_id), items.SINGLE, True)
-        return None if item is None else (item.body, item.digest)
+        return self._written_once(items.decision_key(decision_id))
 
     def decisions(self, member_id: str, before: str | None, limit: int) -> list[tuple[str, dict[str, Any]]]:
         """A member's decisions with their sort keys, latest first, at most ``limit`` of those ``before`` a sort key.
@@ -302,13 +301,11 @@ class Store:
 
     def entry(self, key: str) -> tuple[Entry, str] | None:
         """The entry of a key with the digest of what it answers, read consistently. Raises ``Busy``."""
-        item = _get(EntryItem, items.entry_key(key), items.SINGLE, True)
-        return None if item is None else (item.body, item.digest)
+        return self._written_once(items.entry_key(key))
 
     def waiting_adjustment(self, adjustment_id: str) -> tuple[dict[str, Any], str] | None:
         """An adjustment that waits, or waited, for a second operator, with its digest. Raises ``Busy``."""
-        item = _get(EntryItem, items.waiting_key(adjustment_id), items.SINGLE, True)
-        return None if item is None else (item.body, item.digest)
+        return self._written_once(items.waiting_key(adjustment_id))
 
     def pages(self, member_id: str, keys: Iterable[str]) -> dict[str, list[str]]:
         """Pages of the journal or of the marks by their sort keys. Raises ``Busy``."""
@@ -386,7 +383,7 @@ class Store:
             try:
                 answer = connection.batch_write_item(put_items=batch)
             except PutError as error:
-                raise _busy(error, {code_of(error)}) from error
+                raise busy(error) from error
             if answer.get("UnprocessedItems"):
                 raise Busy("some items were not written")
 
@@ -418,7 +415,7 @@ class Store:
         except PutError as error:
             if code_of(error) == "ConditionalCheckFailedException":
                 raise failure from error
-            raise _busy(error, {code_of(error)}) from error
+            raise busy(error) from error
 
     def sweep_chunks(self, run_id: str) -> list[dict[str, dict[str, str]]]:
         """What all chunks of a run have reserved, see ``brake``. Raises ``Busy``."""
@@ -426,9 +423,20 @@ class Store:
         found = _reading(lambda: list(VersionedItem.query(items.sweep_key(run_id), noted, consistent_read=True)))
         return [item.body for item in found]
 
+    def _written_once(self, pk: str) -> tuple[dict[str, Any], str] | None:
+        item = _get(EntryItem, pk, items.SINGLE, True)
+        return None if item is None else (item.body, item.digest)
+
     def _body(self, pk: str, sk: str) -> Any:
         item = _get(RecordItem, pk, sk, True)
         return None if item is None else item.body
+
+
+def existing(account: Account | None) -> Account:
+    """The account of a member who is there; raises ``NotFound`` for one who isn't, or was erased."""
+    if account is None or account.erased:
+        raise member_not_found()
+    return account
 
 
 def write_account(
@@ -578,7 +586,7 @@ def _reading(read: Callable[[], T]) -> T:
     try:
         return read()
     except (GetError, QueryError) as error:
-        raise _busy(error, {code_of(error)}) from error
+        raise busy(error) from error
 
 
 def code_of(error: PynamoDBException) -> str | None:
@@ -591,7 +599,7 @@ def code_of(error: PynamoDBException) -> str | None:
 
 
 def busy(error: PynamoDBException) -> Busy:
-    """The failure of a single write, as ``Busy``; raises ``error`` itself for what no repeat makes better."""
+    """The failure of a single request, as ``Busy``; raises ``error`` itself for what no repeat makes better."""
     return _busy(error, {code_of(error)})
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from club_rules.account import Account, Entry
 from club_rules.programs import Program, Programs
-from club_rules.settling import settle
+from club_rules.settling import settle_wholly
 from club_rules.times import parse_instant
 
 PRIVILEGE = "price_alerts"
@@ -29,7 +29,7 @@ def may_be_alerted(
     if account.erased:
         return False
     moved_on = account.as_of is not None and account.as_of > moment
-    settled = settle(account, programs, moment)
+    settled = settle_wholly(account, programs, moment)
     for program_id in programs.ids:
         program = programs.at(program_id, moment)
         state = account.programs.get(program_id)

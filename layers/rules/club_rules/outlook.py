@@ -11,7 +11,7 @@ from typing import Any
 
 from club_rules.account import Account, ProgramAccount
 from club_rules.programs import Program, Programs
-from club_rules.settling import settle
+from club_rules.settling import settle_wholly
 from club_rules.times import parse_instant
 
 DAYS_AT_MOST = 400
@@ -37,12 +37,12 @@ def outlook(account: Account, programs: Programs, program_id: str, moment: datet
     keep = None
     for day in range(today + 1, today + DAYS_AT_MOST + 1):
         expired = 0
-        while entries := settle(ahead, programs, program.start_of(day)):
-            for part in (entry["parts"][program_id] for entry in entries if program_id in entry["parts"]):
-                if part["kind"] == "expiry":
-                    expired -= sum(delta for _, delta in part.get("lots", ()))
-                if keep is None and part["tier"][1] < min(held, part["tier"][0]):
-                    keep = _keep(programs.at(program_id, program.start_of(day)), part, held, today, day)
+        entries = settle_wholly(ahead, programs, program.start_of(day))
+        for part in (entry["parts"][program_id] for entry in entries if program_id in entry["parts"]):
+            if part["kind"] == "expiry":
+                expired -= sum(delta for _, delta in part.get("lots", ()))
+            if keep is None and part["tier"][1] < min(held, part["tier"][0]):
+                keep = _keep(programs.at(program_id, program.start_of(day)), part, held, today, day)
         before, row = rows[-1], _row(program, day, state, expired)
         rows.append(row)
         seen = (row["tier"], row["measure"]) != (before["tier"], before["measure"])
@@ -63,17 +63,15 @@ def fall_after(
     ahead = account.clone()
     program = programs.at(program_id, moment)
     state = ahead.program(program_id)
-    while settle(ahead, programs, program.start_of(day) - timedelta(microseconds=1)):
-        pass  # what falls before has other causes
+    settle_wholly(ahead, programs, program.start_of(day) - timedelta(microseconds=1))  # what falls before: other causes
     until: int | None = day
     while until is not None:
-        while entries := settle(ahead, programs, program.start_of(until)):
-            for entry in entries:
-                part = entry["parts"].get(program_id)
-                if part is not None and part["tier"][1] < part["tier"][0]:
-                    fell = parse_instant(entry["posted_at"])
-                    judging, today = programs.at(program_id, fell), program.day_of(moment)
-                    return _keep(judging, part, part["tier"][0], today, program.day_of(fell))
+        for entry in settle_wholly(ahead, programs, program.start_of(until)):
+            part = entry["parts"].get(program_id)
+            if part is not None and part["tier"][1] < part["tier"][0]:
+                fell = parse_instant(entry["posted_at"])
+                judging, today = programs.at(program_id, fell), program.day_of(moment)
+                return _keep(judging, part, part["tier"][0], today, program.day_of(fell))
         until = state.review_on if until == day else None
     return None
 

@@ -60,6 +60,17 @@ def settle(
     return entries
 
 
+def settle_wholly(account: Account, programs: Programs, until: datetime) -> list[Entry]:
+    """Settles ``account``, in place and in memory, to the UTC instant ``until``, however much fell due.
+
+    Returns all entries of it, in order and already applied.
+    """
+    entries: list[Entry] = []
+    while some := settle(account, programs, until):
+        entries += some
+    return entries
+
+
 def _next_step(
     account: Account, programs: Programs, until: datetime, settled_to: datetime | None, expiries_only: bool
 ) -> tuple[Step, list[str]] | None:
