@@ -6,7 +6,7 @@ export PORT LOG NOW SUB SCOPES
 
 VENV := .venv
 BIN  := $(VENV)/bin
-LOCK := layers/dependencies/requirements.txt requirements/dev.txt requirements/data.txt requirements/sam.txt requirements/lock.txt
+LOCK := layers/dependencies/requirements.txt requirements/dev.txt requirements/data.txt requirements/sam.txt requirements/emulator.txt requirements/lock.txt
 
 # On AWS the layers lie on the path; here they are put there. `local` is found from the root.
 export PYTHONPATH := $(CURDIR)/layers/rules:$(CURDIR)/layers/ledger:$(CURDIR)/layers/http:$(CURDIR)
@@ -106,6 +106,11 @@ $(VENV)-sam/.ready: requirements/sam.txt
 	@$(VENV)-sam/bin/python $(PIP_INSTALL) -r requirements/sam.txt
 	@touch $@ && echo 'Set up: $(VENV)-sam is ready.'
 
+$(VENV)-emulator/.ready: requirements/emulator.txt
+	@$(call make_venv,$(VENV)-emulator,a second emulator of AWS)
+	@$(VENV)-emulator/bin/python $(PIP_INSTALL) -r requirements/emulator.txt
+	@touch $@ && echo 'Set up: $(VENV)-emulator is ready.'
+
 $(VENV)-lock/.ready: requirements/lock.txt
 	@$(call make_venv,$(VENV)-lock,the resolver)
 	@$(VENV)-lock/bin/python $(PIP_INSTALL) -r requirements/lock.txt
@@ -133,9 +138,10 @@ lock: $(VENV)-lock/.ready
 	$(COMPILE) requirements/runtime.in -o layers/dependencies/requirements.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) requirements/sam.in -o requirements/sam.txt
+	$(COMPILE) requirements/emulator.in -o requirements/emulator.txt
 	$(COMPILE) requirements/lock.in -o requirements/lock.txt
 	$(COMPILE) --no-deps requirements/data.in -o requirements/data.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-sam $(VENV)-lock build .aws-sam .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-sam $(VENV)-emulator $(VENV)-lock build .aws-sam .hypothesis .mypy_cache .ruff_cache .pytest_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
