@@ -14,7 +14,7 @@ from club_http.requests import read_object, request_time
 from club_ledger import environment
 from club_ledger.deciding import decide_refund
 from club_rules.decisions import parse_refund_request
-from club_rules.events import load_json
+from club_rules.json_text import load_json
 from club_rules.programs import load_programs
 
 SECONDS_A_DECISION = 8.0

@@ -10,7 +10,7 @@ from club_http.api import api
 from club_http.callers import caller_of, require_scope
 from club_http.problems import respond
 from club_http.requests import read_object, request_time
-from club_rules.events import load_json
+from club_rules.json_text import load_json
 from club_rules.programs import load_programs
 from ingest_batch import (  # beside this file, which is on the path on Lambda
     Refusal,

@@ -31,7 +31,7 @@ def _adjust(event: Event, time_left: Callable[[], float]) -> Done:
     """202 where it waits for another operator, else 200."""
     from club_ledger.adjusting import AWAITING, post_adjustment
     from club_rules.adjustments import parse_adjustment
-    from club_rules.events import load_json
+    from club_rules.json_text import load_json
 
     caller, member_id = _operator_and_member(event)
     programs = load_programs()

@@ -30,7 +30,7 @@ from club_rules.decisions import (
     within,
 )
 from club_rules.errors import InvalidInput
-from club_rules.events import RepeatedKeys, load_json
+from club_rules.json_text import RepeatedKeys, load_json
 from club_rules.money import parse_money
 from club_rules.orders import new_order, undo
 from club_rules.programs import Programs, load_programs

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from club_rules.errors import InvalidInput
 from club_rules.events import (
     EVENT_TYPES,
-    FIELD_ERRORS_MAX,
     ActivityEvent,
-    RepeatedKeys,
-    load_json,
     parse_event,
     wire_event,
 )
+from club_rules.fields import FIELD_ERRORS_MAX
+from club_rules.json_text import RepeatedKeys, load_json
 
 NOW = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
 PROGRAMS = SimpleNamespace(currency="USD", point_programs=frozenset({"club", "crowns"}))

@@ -24,7 +24,6 @@ from club_http.requests import (
     request_time,
     unknown_fields,
 )
-from club_rules import events
 from club_rules.errors import (
     ClubError,
     Conflict,
@@ -36,7 +35,8 @@ from club_rules.errors import (
     TooLarge,
     Unavailable,
 )
-from club_rules.events import load_json
+from club_rules.fields import is_id
+from club_rules.json_text import load_json
 
 SAMPLE: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[2] / "events" / "ingest_activity.json").read_text("utf-8")
@@ -310,7 +310,7 @@ def test_who_may_read_nothing_is_told_so(asked: str) -> None:
 
 @given(st.text(max_size=70) | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,70}\n?"))
 def test_ids_are_the_same_here_and_in_the_rules(text: str) -> None:
-    assert bool(callers._is_id(text)) == bool(events._is_id(text))
+    assert bool(callers._is_id(text)) == bool(is_id(text))
 
 
 # --- the frame ----------------------------------------------------------------------------------------------

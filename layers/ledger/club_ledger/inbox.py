@@ -13,7 +13,8 @@ from typing import Any
 from club_ledger.posting import post_event
 from club_ledger.store import Store
 from club_rules.errors import ClubError, FieldError, InvalidInput, Unavailable
-from club_rules.events import ActivityEvent, load_json, parse_event
+from club_rules.events import ActivityEvent, parse_event
+from club_rules.json_text import load_json
 from club_rules.programs import Programs
 
 Record = dict[str, Any]

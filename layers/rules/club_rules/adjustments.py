@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from club_rules.errors import FieldError, InvalidInput
-from club_rules.events import (
-    _absent_or_wrong,
-    _bounded,
-    _canonical,
-    _choice,
-    _Errors,
-    _Fields,
-    _id,
-    _money,
-    _name_unknown,
-    _object,
+from club_rules.fields import (
+    Errors,
+    Fields,
+    absent_or_wrong,
+    bounded,
+    canonical,
+    name_unknown,
+    read_choice,
+    read_id,
+    read_money,
+    read_object,
 )
 from club_rules.programs import Programs
 
@@ -52,22 +52,22 @@ def parse_adjustment(body: object, member_id: str, programs: Programs) -> Adjust
 
     Raises ``InvalidInput``, which names every field at fault by its JSON pointer; nothing else, whatever ``body`` is.
     """
-    errors: _Errors = []
-    fields = _object(body, "", errors)
+    errors: Errors = []
+    fields = read_object(body, "", errors)
     if fields is None:
         raise InvalidInput(errors)
-    _name_unknown(fields, _FIELDS, "", errors)
-    adjustment_id = _id(fields, "adjustment_id", "", errors)
-    program = _choice(fields, "program", "", frozenset(programs.ids), "invalid_value", errors)
+    name_unknown(fields, _FIELDS, "", errors)
+    adjustment_id = read_id(fields, "adjustment_id", "", errors)
+    program = read_choice(fields, "program", "", frozenset(programs.ids), "invalid_value", errors)
     points = _points(fields, program, programs, errors)
     reason = _reason(fields, errors)
     if errors:
-        raise InvalidInput(_bounded(errors))
-    digest = sha256(_canonical(["adjustment", member_id, program, points, reason]).encode()).hexdigest()
+        raise InvalidInput(bounded(errors))
+    digest = sha256(canonical(["adjustment", member_id, program, points, reason]).encode()).hexdigest()
     return Adjustment(adjustment_id, member_id, program, points, reason, digest)
 
 
-def _points(fields: _Fields, program: str, programs: Programs, errors: _Errors) -> int:
+def _points(fields: Fields, program: str, programs: Programs, errors: Errors) -> int:
     """Reads the amount from the one field that the program's measure has; the other has no business here."""
     if not program:
         return 0  # which of the two it would have to be, nobody knows
@@ -79,12 +79,12 @@ def _points(fields: _Fields, program: str, programs: Programs, errors: _Errors) 
     return _spend(fields, programs.currency, errors) if spends else _whole(fields, errors)
 
 
-def _whole(fields: _Fields, errors: _Errors) -> int:
+def _whole(fields: Fields, errors: Errors) -> int:
     """Reads points: a whole number other than 0; 1.0 and true are none."""
     value = fields.get("points")
     expected = f"a whole number from -{POINTS_MAX} to {POINTS_MAX}, and not 0"
     if type(value) is not int:
-        errors.append(_absent_or_wrong(fields, "points", "", expected))
+        errors.append(absent_or_wrong(fields, "points", "", expected))
     elif value == 0 or abs(value) > POINTS_MAX:
         errors.append(FieldError("/points", "out_of_range", f"must be {expected}"))
     else:
@@ -92,24 +92,24 @@ def _whole(fields: _Fields, errors: _Errors) -> int:
     return 0
 
 
-def _spend(fields: _Fields, currency: str, errors: _Errors) -> int:
+def _spend(fields: Fields, currency: str, errors: Errors) -> int:
     """Reads spend: money as a decimal string, other than 0, with a minus before it where it is taken."""
     value = fields.get("spend")
     takes = type(value) is str and value.startswith("-")
     found = len(errors)
     given = {**fields, "spend": value[1:]} if takes and type(value) is str else fields
-    minor = _money(given, "spend", "", currency, errors)
+    minor = read_money(given, "spend", "", currency, errors)
     if minor == 0 and len(errors) == found:
         errors.append(FieldError("/spend", "out_of_range", "must not be 0"))
     return -minor if takes else minor
 
 
-def _reason(fields: _Fields, errors: _Errors) -> str:
+def _reason(fields: Fields, errors: Errors) -> str:
     """Reads the reason that the operator gives: printable, and not only blanks."""
     value = fields.get("reason")
     expected = f"1 to {REASON_CHARS_MAX} printable characters, and not only blanks"
     if type(value) is not str:
-        errors.append(_absent_or_wrong(fields, "reason", "", expected))
+        errors.append(absent_or_wrong(fields, "reason", "", expected))
     elif len(value) <= REASON_CHARS_MAX and value.isprintable() and value.strip():
         return value
     else:

@@ -16,21 +16,21 @@ from typing import Any, NamedTuple
 
 from club_rules.account import Account
 from club_rules.errors import FieldError, InvalidInput
-from club_rules.events import (
-    OCCURRED_AT_MIN,
-    ProgramFacts,
-    _absent_or_wrong,
-    _bounded,
-    _canonical,
-    _choice,
-    _id,
-    _is_currency_code,
-    _member_id,
-    _money,
-    _name_unknown,
-    _object,
+from club_rules.events import OCCURRED_AT_MIN, ProgramFacts, read_member_id
+from club_rules.fields import (
+    Errors,
+    Fields,
+    absent_or_wrong,
+    bounded,
+    canonical,
+    name_unknown,
+    read_choice,
+    read_currency,
+    read_id,
+    read_money,
+    read_object,
 )
-from club_rules.money import CURRENCIES, format_money
+from club_rules.money import format_money
 from club_rules.orders import OrderRecord, is_held, remaining_value
 from club_rules.programs import Program, Programs
 from club_rules.times import format_instant, parse_instant
@@ -68,9 +68,6 @@ _AMOUNT_FIELDS = frozenset({"kind", "amount", "currency"})
 _SHIPMENT_FIELDS = frozenset({"carrier", "tracking_number", "first_scan_at"})
 _DISPUTE_FIELDS = frozenset({"request_id", "member_id", "dispute_id", "order_id", "escalated_at", "review_due_at"})
 _REFUND_KINDS = frozenset({"full", "partial"})
-
-_Fields = dict[str, Any]
-_Errors = list[FieldError]
 
 
 class Shipment(NamedTuple):
@@ -148,18 +145,18 @@ def parse_refund_request(body: object, programs: ProgramFacts) -> RefundRequest:
     What may be null may be left out as well. Raises ``InvalidInput``, which names every field at fault by its
     JSON pointer; nothing else, whatever ``body`` is.
     """
-    errors: _Errors = []
+    errors: Errors = []
     fields = _body(body, _REFUND_FIELDS, errors)
-    request_id = _id(fields, "request_id", "", errors)
-    member_id = _member_id(fields, REFUND, errors)
-    order_id = _id(fields, "order_id", "", errors)
-    dispute_id = _id(fields, "dispute_id", "", errors)
+    request_id = read_id(fields, "request_id", "", errors)
+    member_id = read_member_id(fields, REFUND, errors)
+    order_id = read_id(fields, "order_id", "", errors)
+    dispute_id = read_id(fields, "dispute_id", "", errors)
     kind, amount, currency = _amount(fields, programs.currency, errors)
     seller_approved_at = _nullable_instant(fields, "seller_approved_at", "", errors)
     shipment = _shipment(fields, errors)
     order_eligible = fields.get("order_eligible")
     if type(order_eligible) is not bool:
-        errors.append(_absent_or_wrong(fields, "order_eligible", "", "true or false"))
+        errors.append(absent_or_wrong(fields, "order_eligible", "", "true or false"))
     _raise_if_any(errors)
     says = [
         member_id,
@@ -195,12 +192,12 @@ def parse_dispute_request(body: object) -> DisputeRequest:
     ``escalated_at`` may be null or left out. Raises ``InvalidInput``, which names every field at fault by its
     JSON pointer; nothing else, whatever ``body`` is.
     """
-    errors: _Errors = []
+    errors: Errors = []
     fields = _body(body, _DISPUTE_FIELDS, errors)
-    request_id = _id(fields, "request_id", "", errors)
-    member_id = _member_id(fields, ACCELERATION, errors)
-    dispute_id = _id(fields, "dispute_id", "", errors)
-    order_id = _id(fields, "order_id", "", errors)
+    request_id = read_id(fields, "request_id", "", errors)
+    member_id = read_member_id(fields, ACCELERATION, errors)
+    dispute_id = read_id(fields, "dispute_id", "", errors)
+    order_id = read_id(fields, "order_id", "", errors)
     escalated_at = _nullable_instant(fields, "escalated_at", "", errors)
     review_due_at = _instant(fields, "review_due_at", "", errors)
     _raise_if_any(errors)
@@ -222,54 +219,46 @@ def decision_id(kind: str, request_id: str) -> str:
     return "d-" + sha256(f"{kind}\n{request_id}".encode()).hexdigest()[:40]
 
 
-def _body(body: object, known: frozenset[str], errors: _Errors) -> _Fields:
+def _body(body: object, known: frozenset[str], errors: Errors) -> Fields:
     """The fields of the body. What is no object has no field that could be named."""
-    fields = _object(body, "", errors)
+    fields = read_object(body, "", errors)
     if fields is None:
         raise InvalidInput(errors)
-    _name_unknown(fields, known, "", errors)
+    name_unknown(fields, known, "", errors)
     return fields
 
 
-def _raise_if_any(errors: _Errors) -> None:
+def _raise_if_any(errors: Errors) -> None:
     if errors:
-        raise InvalidInput(_bounded(errors))
+        raise InvalidInput(bounded(errors))
 
 
-def _amount(fields: _Fields, ours: str, errors: _Errors) -> tuple[str, int, str]:
+def _amount(fields: Fields, ours: str, errors: Errors) -> tuple[str, int, str]:
     """Reads ``refund``: its kind, its amount in minor units, its currency, which has to be ``ours``."""
     if "refund" not in fields:
-        errors.append(_absent_or_wrong(fields, "refund", "", "an object"))
+        errors.append(absent_or_wrong(fields, "refund", "", "an object"))
         return "", 0, ours
-    refund = _object(fields["refund"], "/refund", errors)
+    refund = read_object(fields["refund"], "/refund", errors)
     if refund is None:
         return "", 0, ours
-    _name_unknown(refund, _AMOUNT_FIELDS, "/refund", errors)
-    kind = _choice(refund, "kind", "/refund", _REFUND_KINDS, "invalid_value", errors)
-    currency = refund.get("currency")
-    if type(currency) is not str:
-        errors.append(_absent_or_wrong(refund, "currency", "/refund", "an ISO 4217 code"))
-    elif not _is_currency_code(currency):
-        errors.append(FieldError("/refund/currency", "invalid_value", "must be an ISO 4217 code"))
-    elif currency != ours:
-        errors.append(FieldError("/refund/currency", "currency_mismatch", f"must be {ours}"))
-    # an amount in another currency is wrong in that one field: it is read in its own, where that is known
-    readable = currency if isinstance(currency, str) and currency in CURRENCIES else ours
+    name_unknown(refund, _AMOUNT_FIELDS, "/refund", errors)
+    kind = read_choice(refund, "kind", "/refund", _REFUND_KINDS, "invalid_value", errors)
+    readable = read_currency(refund, "/refund", ours, errors)
     found = len(errors)
-    amount = _money(refund, "amount", "/refund", readable, errors)
+    amount = read_money(refund, "amount", "/refund", readable, errors)
     if amount == 0 and len(errors) == found:
         errors.append(FieldError("/refund/amount", "out_of_range", "must be more than zero"))
     return kind, amount, ours
 
 
-def _shipment(fields: _Fields, errors: _Errors) -> Shipment | None:
+def _shipment(fields: Fields, errors: Errors) -> Shipment | None:
     if fields.get("return_shipment") is None:
         return None
     at = "/return_shipment"
-    shipment = _object(fields["return_shipment"], at, errors)
+    shipment = read_object(fields["return_shipment"], at, errors)
     if shipment is None:
         return None
-    _name_unknown(shipment, _SHIPMENT_FIELDS, at, errors)
+    name_unknown(shipment, _SHIPMENT_FIELDS, at, errors)
     return Shipment(
         _text(shipment, "carrier", at, errors),
         _text(shipment, "tracking_number", at, errors),
@@ -277,11 +266,11 @@ def _shipment(fields: _Fields, errors: _Errors) -> Shipment | None:
     )
 
 
-def _text(fields: _Fields, name: str, at: str, errors: _Errors) -> str:
+def _text(fields: Fields, name: str, at: str, errors: Errors) -> str:
     """Reads what a carrier makes up, which is no id: printable characters, and not only blanks."""
     value = fields.get(name)
     if type(value) is not str:
-        errors.append(_absent_or_wrong(fields, name, at, "a string"))
+        errors.append(absent_or_wrong(fields, name, at, "a string"))
     elif len(value) <= TEXT_CHARS_MAX and value.isprintable() and value.strip():
         return value
     else:
@@ -290,15 +279,15 @@ def _text(fields: _Fields, name: str, at: str, errors: _Errors) -> str:
     return ""
 
 
-def _nullable_instant(fields: _Fields, name: str, at: str, errors: _Errors) -> datetime | None:
+def _nullable_instant(fields: Fields, name: str, at: str, errors: Errors) -> datetime | None:
     return None if fields.get(name) is None else _instant(fields, name, at, errors)
 
 
-def _instant(fields: _Fields, name: str, at: str, errors: _Errors) -> datetime:
+def _instant(fields: Fields, name: str, at: str, errors: Errors) -> datetime:
     """Reads an instant; like that of an event not before 1970, so that days can be taken off it."""
     text = fields.get(name)
     if type(text) is not str:
-        errors.append(_absent_or_wrong(fields, name, at, "an RFC 3339 instant with an offset"))
+        errors.append(absent_or_wrong(fields, name, at, "an RFC 3339 instant with an offset"))
         return OCCURRED_AT_MIN
     try:
         instant = parse_instant(text)
@@ -315,7 +304,7 @@ def _written(instant: datetime | None) -> str | None:
 
 
 def _digest(content: object) -> str:
-    return sha256(_canonical(content).encode()).hexdigest()
+    return sha256(canonical(content).encode()).hexdigest()
 
 
 # --- what a program grants

@@ -240,7 +240,7 @@ def check_new_version(path: str | Path, deployed_on: date) -> list[str]:
 
 def _read_and_check(path: str | Path) -> tuple[Any, list[str]]:
     """A program file's content, ``None`` where it has none, and what is wrong with it."""
-    from club_rules.events import load_json  # strict: a key that stands twice is an operator's slip
+    from club_rules.json_text import load_json  # strict: a key that stands twice is an operator's slip
 
     try:
         data = load_json(Path(path).read_bytes())
