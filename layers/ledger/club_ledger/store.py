@@ -213,20 +213,14 @@ class Store:
         pk = items.member_key(member_id)
         keys = [(pk, items.ACCOUNT), (pk, items.PROFILE), (items.rewards_key(member_id), items.SINGLE)]
         found = _together([*keys, *_STANDING_KEYS])
-        account, profile, rewards = (unpack(found[key]["body"]["B"]) if key in found else None for key in keys)
-        counts = counters_of(found).counts
-        if account is not None:
-            account = decode_account(member_id, int(found[keys[0]]["version"]["N"]), account)
-        return OfSummary(account, counts, profile or {}, rewards or {})
+        account, profile, rewards = (found.get(key) for key in keys)
+        return OfSummary(_account_in(account), counters_of(found).counts, _body_in(profile), _body_in(rewards))
 
     def account_and_rewards(self, member_id: str) -> tuple[Account | None, dict[str, Any]]:
         """A member's account and what is stored of their rewards, in one consistent request. Raises ``Busy``."""
         key, rewards_key = (items.member_key(member_id), items.ACCOUNT), (items.rewards_key(member_id), items.SINGLE)
         found = _together([key, rewards_key])
-        if key not in found:
-            return None, {}
-        account = decode_account(member_id, int(found[key]["version"]["N"]), unpack(found[key]["body"]["B"]))
-        return account, unpack(found[rewards_key]["body"]["B"]) if rewards_key in found else {}
+        return _account_in(found.get(key)), _body_in(found.get(rewards_key))
 
     def counters(self) -> Counters:
         """The standing's counters, read consistently. Raises ``Busy``."""
@@ -558,6 +552,21 @@ def _together(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str
         raise Busy("some keys were not processed")
     found = answer["Responses"].get(RecordItem.Meta.table_name, ())
     return {(item["pk"]["S"], item["sk"]["S"]): item for item in found}
+
+
+def _account_in(item: dict[str, Any] | None) -> Account | None:
+    """The account in an item as DynamoDB has it, with when the member was last warned."""
+    if item is None:
+        return None
+    account = decode_account(items.member_of(item["pk"]["S"]), int(item["version"]["N"]), _body_in(item))
+    account.warned = parse_instant(item["warned"]["S"]) if "warned" in item else None
+    return account
+
+
+def _body_in(item: dict[str, Any] | None) -> dict[str, Any]:
+    """What is packed into an item as DynamoDB has it; empty where there is none."""
+    body: dict[str, Any] = {} if item is None else unpack(item["body"]["B"])
+    return body
 
 
 def counted_in(version: int, body: dict[str, Any]) -> Counted:
