@@ -71,9 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check_programs)
 
-    verify = commands.add_parser("verify", help="prove that a running stack's accounts are what its entries say")
-    verify.add_argument("--port", type=_port, default=DEFAULT_PORT)
-    verify.set_defaults(run=_verify)
+    _add_verify(commands)
 
     standing = commands.add_parser("standing", help="look after the counts of who holds which tier")
     standing_commands = standing.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -89,6 +87,27 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweeps(commands)
     commands.add_parser("replay", help="replay a purchase log through the whole stack; see replay --help")
     return parser
+
+
+def _add_verify(commands: Any) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="prove that accounts, and all else, are what the entries say: of a stack, a table or an export",
+        description="Compares all that a table holds with what its entries and decisions give, and names whose item, "
+        "and which field, differs. Exits with 1 where one does. See docs/verify.md.",
+    )
+    where = _add_where(verify)
+    where.add_argument("--export", metavar="DIR", help="a full DynamoDB export to S3, copied to a local folder")
+    verify.add_argument("--repair", action="store_true", help="put right what follows from entries and decisions")
+    verify.add_argument("--segments", type=_count, default=4, help="of a table, read at a time (default: %(default)s)")
+    verify.add_argument(
+        "--due-shards", type=_count, default=8, help="the table's parameter DueShards (default: %(default)s)"
+    )
+    verify.add_argument("--scratch", metavar="DIR", help="a folder with room for the table (default: the system's own)")
+    verify.add_argument(
+        "--unsealed", action="store_true", help="take items without a seal as they are: from before there were seals"
+    )
+    verify.set_defaults(run=_verify)
 
 
 def _add_sweeps(commands: Any) -> None:
@@ -112,15 +131,22 @@ def _add_sweeps(commands: Any) -> None:
         command.set_defaults(run=_sweeps, action=action)
 
 
-def _add_where(command: argparse.ArgumentParser) -> None:
+def _add_where(command: argparse.ArgumentParser) -> Any:
     where = command.add_mutually_exclusive_group()
     where.add_argument("--port", type=_port, default=DEFAULT_PORT, help="of a running stack (default: %(default)s)")
     where.add_argument("--table", metavar="NAME", help="a deployed table, with the credentials that AWS's tools find")
+    return where
 
 
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 1000, not {text!r}")
     return int(text)
 
 

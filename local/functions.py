@@ -102,6 +102,27 @@ class Runtime:
                     os.environ[name] = value
 
 
+def failed_ids(answer: Any, ids: set[str], partial: bool) -> set[str]:
+    """Read a partial batch answer as Lambda does: empty is success, what cannot be understood is failure."""
+    if not partial or answer in (None, "", {}):
+        return set()
+    if not isinstance(answer, dict):
+        return ids
+    items = answer.get("batchItemFailures")
+    if not items:
+        return set()
+    named: set[Any] = {item.get("itemIdentifier") if isinstance(item, dict) else None for item in items}
+    # Who names one that was not in the batch is not believed.
+    return ids if named - ids else named
+
+
+def done_in_order(answer: Any, batch: list[dict[str, Any]], partial: bool) -> int:
+    """Say how many of a stream's records are done: those before the first that is named."""
+    numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
+    failed = failed_ids(answer, set(numbers), partial)
+    return next((index for index, number in enumerate(numbers) if number in failed), len(numbers))
+
+
 @contextmanager
 def unhurried() -> Iterator[None]:
     """Let this thread's waits pass at once, and count as time that has gone by.

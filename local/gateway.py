@@ -71,7 +71,7 @@ class Gateway:
 
     def request(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request; `headers` have lower-case names."""
-        found = self._find(method, path)
+        found = self.find(method, path)
         if found is None:
             return problem(404, "Not Found")
         route, parameters = found
@@ -97,7 +97,8 @@ class Gateway:
         except Exception:  # noqa: BLE001 - whatever it was, the caller sees what the gateway shows
             return problem(500, "Internal Server Error")
 
-    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """Find the route of a request, and the parameters in its path; None = there is none."""
         for matcher in self._matchers:
             if matcher.route.method not in {method, "ANY"}:
                 continue

@@ -5,59 +5,47 @@ The outbox schedules coupons moments after the entries were written: what it has
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from club_ledger import items
-from club_ledger.items import unpack
 from club_ledger.store import shard_of
+from club_rules.account import Entry
 from club_rules.programs import Programs
 from club_rules.rewards import GIFTS, Due, Rewards, decode_rewards, next_due, rewards_of_entry
 from club_rules.times import format_instant, parse_instant
-
-Item = dict[str, Any]
-
-_REWARDS = items.rewards_key("")
+from local.verify.kinds import Club, Item, readable
 
 
-def verify_rewards(
-    table: Iterable[Item], entries: Iterable[dict[str, Any]], programs: Programs, shards: int
+def reward_problems(
+    member_id: str, item: Item | None, entries: Iterable[Entry] | None, profile: dict[str, Any], club: Club
 ) -> Iterator[str]:
-    """Compares the rewards in a ``table`` with all its ledger ``entries``; what differs, one line each.
+    """Compares a member's rewards with their ledger ``entries`` and ``profile``; what differs, one line each.
 
-    Coupons have to be those of the entries, each once, issued or scheduled; gifts at most one of a kind in a year; the
-    days that gifts go by those of the profile; the place in the index that of what is due next; no code twice.
+    ``item``: the rewards as DynamoDB has them, ``None`` where there are none; ``entries``: ``None`` where they can't be
+    relied on. Coupons have to be those of the entries, each once, issued or scheduled; gifts at most one of a kind in a
+    year; the days that gifts go by those of the profile; the place in the index that of what is due next.
     """
-    given: dict[str, dict[str, Due]] = defaultdict(dict)
-    for entry in entries:
-        given[entry["member_id"]].update({due.id: due for due in rewards_of_entry(programs, entry)})
-    stored: dict[str, Item] = {}
-    profiles: dict[str, Any] = {}
-    for item in table:
-        pk, sk = item["pk"]["S"], item["sk"]["S"]
-        if pk.startswith(_REWARDS):
-            stored[items.member_of(pk)] = item
-        elif sk == items.PROFILE:
-            profiles[items.member_of(pk)] = _readable(item) or {}
-    seen: dict[str, str] = {}
-    for member_id in sorted(stored.keys() | profiles.keys() | {each for each in given if given[each]}):
-        rewards = _rewards_in(stored.get(member_id))
-        if rewards is None:
-            yield f"{member_id}: rewards: they can't be read"
-        elif not rewards.erased:
-            profile = profiles.get(member_id, {})
-            faults = _verify_member(rewards, given[member_id], profile, programs)
-            yield from (f"{member_id}: rewards: {fault}" for fault in faults)
-            yield from (f"{member_id}: rewards: {fault}" for fault in _codes(member_id, rewards, seen))
-        if rewards is not None and member_id in stored:
-            yield from _verify_index(member_id, rewards, stored[member_id], programs, shards)
+    rewards = rewards_in(item)
+    if rewards is None:
+        yield "they can't be read"
+        return
+    if not rewards.erased and entries is not None:
+        given = {due.id: due for entry in entries for due in rewards_of_entry(club.programs, entry)}
+        yield from _compare(rewards, given, profile, club.programs)
+    if item is not None:
+        yield from _index(member_id, rewards, item, club)
 
 
-def _verify_member(
-    rewards: Rewards, given: dict[str, Due], profile: dict[str, Any], programs: Programs
-) -> Iterator[str]:
+def codes_of(item: Item | None) -> list[tuple[str, str]]:
+    """Every code that was issued, with the id of its reward."""
+    rewards = rewards_in(item)
+    found = [] if rewards is None else rewards.issued
+    return [(str(code), str(each.get("id"))) for each in found for code in each.get("codes", ())]
+
+
+def _compare(rewards: Rewards, given: dict[str, Due], profile: dict[str, Any], programs: Programs) -> Iterator[str]:
     issued = {each["id"]: each["from"] for each in rewards.issued}
     scheduled = {each["id"]: each["on"] for each in rewards.scheduled if each["kind"] not in GIFTS}
     for name, times in Counter(each["id"] for each in rewards.issued).items():
@@ -82,35 +70,20 @@ def _verify_member(
         yield "the profile states other days than those that gifts go by"
 
 
-def _codes(member_id: str, rewards: Rewards, seen: dict[str, str]) -> Iterator[str]:
-    for each in rewards.issued:
-        for code in each["codes"]:
-            if code in seen:
-                yield f"a code of {each['id']} stands twice, the other time for {seen[code]}"
-            seen[code] = f"{each['id']} of {member_id}"
-
-
-def _verify_index(member_id: str, rewards: Rewards, item: Item, programs: Programs, shards: int) -> Iterator[str]:
-    due = next_due(rewards, programs)
+def _index(member_id: str, rewards: Rewards, item: Item, club: Club) -> Iterator[str]:
+    due = next_due(rewards, club.programs)
     wanted: tuple[str | None, ...] = (None, None)
     if due is not None:
-        wanted = (items.due_key(shard_of(member_id, shards), items.REWARD), format_instant(due))
-    found = tuple(item[name]["S"] if name in item else None for name in ("due_shard", "due_at"))
+        wanted = (items.due_key(shard_of(member_id, club.shards), items.REWARD), format_instant(due))
+    found = tuple(item.get(name, {}).get("S") for name in ("due_shard", "due_at"))
     if found != wanted:
-        yield f"{member_id}: rewards: due index: stored {found}, they give {wanted}"
+        yield f"due index: stored {found}, they give {wanted}"
 
 
-def _rewards_in(item: Item | None) -> Rewards | None:
+def rewards_in(item: Item | None) -> Rewards | None:
     """The rewards in an item; none yet where there is no item, and ``None`` for what can't be read."""
-    state = {} if item is None else _readable(item)
+    state = {} if item is None else readable(item)
     try:
         return None if state is None else decode_rewards(state)
     except (KeyError, ValueError, TypeError, AttributeError):
-        return None
-
-
-def _readable(item: Item) -> Any:
-    try:
-        return unpack(item["body"]["B"])
-    except (KeyError, ValueError, zlib.error):
         return None

@@ -202,20 +202,25 @@ class LocalCalls:
         return {"fault": body or None}
 
     def _verify(self, body: dict[str, Any]) -> Any:
-        """Prove the ledger; for `python -m local verify`."""
+        """Prove the ledger, and with `repair` put right what follows from it; for `python -m local verify`."""
         from local import verify
 
-        _fields(body, set())
+        _fields(body, {"repair"})
+        repairs = body.get("repair", False)
+        if not isinstance(repairs, bool):
+            raise BadCall("expected true or false", pointer="/repair")
         shards = int(self._stack.template.parameters["DueShards"])
-        problems: list[str] = []
-        members = entries = 0
+        (table,) = self._stack.template.tables
+        repaired: list[str] = []
         with self._stack.still():
             self._stack.work_streams()  # what has been committed is counted within moments
-            for table in self._stack.template.tables:
-                report = verify.report_of(self._stack.client("dynamodb"), table, shards)
-                members, entries = members + report.members, entries + report.entries
-                problems += report.problems
-        return {"members": members, "entries": entries, "problems": problems}
+            client = self._stack.client("dynamodb")
+            if repairs:
+                repaired = verify.put_right(client, table, shards)
+                self._stack.work_streams()
+            findings = verify.findings_of(client, table, shards)
+        report = findings.report()._asdict()
+        return {**report, "advice": verify.advice_for(findings.problems), "repaired": repaired}
 
     def _standing(self, body: dict[str, Any]) -> Any:
         """Rebuild the standing; for `python -m local standing rebuild`."""

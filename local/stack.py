@@ -24,7 +24,7 @@ from moto.dynamodb.models import dynamodb_backends
 from local import functions, moto_patch, tokens
 from local.boundary import Answer, Boundary, plain
 from local.bus import Bus
-from local.functions import FunctionError, Runtime
+from local.functions import FunctionError, Runtime, done_in_order, failed_ids
 from local.gateway import Gateway, Response
 from local.permissions import Needs
 from local.queues import Message, Queue, Queues
@@ -284,7 +284,7 @@ class Stack:
         try:
             event = {"Records": [queue.record(message) for message in batch]}
             answer = self.runtime.invoke(self.template.functions[mapping.function], event)
-            failed = _failed_ids(answer, {message.message_id for message in batch}, mapping.partial_failures)
+            failed = failed_ids(answer, {message.message_id for message in batch}, mapping.partial_failures)
         except FunctionError:
             failed = {message.message_id for message in batch}
         # What the function itself put among the dead letters it took, but did not deliver.
@@ -347,7 +347,7 @@ class Stack:
         event = {"Records": [_stream_record(record, stream) for record in batch]}
         try:
             answer = self.runtime.invoke(self.template.functions[mapping.function], event)
-            done = _done_in_order(answer, batch, mapping.partial_failures)
+            done = done_in_order(answer, batch, mapping.partial_failures)
         except FunctionError:
             done = 0
             if mapping.bisect and len(batch) > 1:
@@ -486,27 +486,6 @@ def _utc(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("an instant needs its zone")
     return instant.astimezone(UTC)
-
-
-def _failed_ids(answer: Any, ids: set[str], partial: bool) -> set[str]:
-    """Read a partial batch answer as Lambda does: empty is success, what cannot be understood is failure."""
-    if not partial or answer in (None, "", {}):
-        return set()
-    if not isinstance(answer, dict):
-        return ids
-    items = answer.get("batchItemFailures")
-    if not items:
-        return set()
-    named: set[Any] = {item.get("itemIdentifier") if isinstance(item, dict) else None for item in items}
-    # Who names one that was not in the batch is not believed.
-    return ids if named - ids else named
-
-
-def _done_in_order(answer: Any, batch: list[dict[str, Any]], partial: bool) -> int:
-    """Say how many of a stream's records are done: those before the first that is named."""
-    numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
-    failed = _failed_ids(answer, set(numbers), partial)
-    return next((index for index, number in enumerate(numbers) if number in failed), len(numbers))
 
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - moto's instants have no zone

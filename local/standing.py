@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from club_ledger import items
@@ -37,29 +38,43 @@ def rebuild(client: Any, table_name: str, programs: Programs, say: Say) -> bool:
     all is right now. Raises ``Unavailable`` where the table doesn't answer for a minute.
     """
     store = connect(table_name, lambda: 0)  # the index of due work is not looked at
-    with_account, noted = _members(client, table_name)
-    wrong = 0
-    for start in range(0, len(with_account), COUNTED_AT_ONCE):
-        for line in _put_right(store, programs, with_account[start : start + COUNTED_AT_ONCE]):
+    members = wrong = lost = 0
+    for group in _groups(_keys(client, table_name, items.ACCOUNT)):
+        members += len(group)
+        for line in _put_right(store, programs, group):
             say(line)
             wrong += 1
-    lost = sorted(noted.difference(with_account))
-    for member_id in lost:
-        say(f"{member_id}: is counted, but has no account; nothing was done about it")
-    say(f"{len(with_account)} members: {wrong} put right")
+    for group in _groups(_noted_members(client, table_name)):
+        for member_id in _without_account(store, group):
+            say(f"{member_id}: is counted, but has no account; nothing was done about it")
+            lost += 1
+    say(f"{members} members: {wrong} put right")
     return _compare(client, table_name, store, say) and not lost
 
 
-def _members(client: Any, table_name: str) -> tuple[list[str], set[str]]:
-    """Who has an account, and of whom something has been counted. Who comes later is counted by the outbox."""
-    with_account: list[str] = []
-    noted: set[str] = set()
-    for item in _scan(client, table_name, ProjectionExpression="pk, sk"):
-        if item["pk"]["S"].startswith(items.COUNTED):
-            noted.add(items.member_of(item["pk"]["S"]))
-        elif item["sk"]["S"] == items.ACCOUNT:
-            with_account.append(items.member_of(item["pk"]["S"]))
-    return sorted(with_account), noted
+def _without_account(store: Store, member_ids: list[str]) -> list[str]:
+    there = retrying(lambda: store.stored_accounts(member_ids), _seconds(SECONDS_A_GROUP))
+    return [member_id for member_id in member_ids if member_id not in there]
+
+
+def _groups(member_ids: Iterable[str]) -> Iterator[list[str]]:
+    """So many at a time as are counted together: a table has more members than a memory."""
+    waiting = iter(member_ids)
+    while group := list(islice(waiting, COUNTED_AT_ONCE)):
+        yield sorted(group)
+
+
+def _keys(client: Any, table_name: str, sk: str) -> Iterator[str]:
+    """Whose items have the sort key ``sk``. Who comes later is counted by the outbox."""
+    narrowed = {"FilterExpression": "sk = :sk", "ExpressionAttributeValues": {":sk": {"S": sk}}}
+    for item in _scan(client, table_name, ProjectionExpression="pk, sk", **narrowed):
+        yield items.member_of(item["pk"]["S"])
+
+
+def _noted_members(client: Any, table_name: str) -> Iterator[str]:
+    narrowed = {"FilterExpression": "begins_with(pk, :pk)", "ExpressionAttributeValues": {":pk": {"S": items.COUNTED}}}
+    for item in _scan(client, table_name, ProjectionExpression="pk, sk", **narrowed):
+        yield items.member_of(item["pk"]["S"])
 
 
 def _put_right(store: Store, programs: Programs, member_ids: list[str]) -> list[str]:
@@ -84,6 +99,24 @@ def _put_right(store: Store, programs: Programs, member_ids: list[str]) -> list[
 def differs(held: Held, old: Counted) -> bool:
     """Whether a note says something else than the account, or has been taken of a version that never was."""
     return old.tiers != held.tiers or old.erased != held.erased or old.of > held.version
+
+
+def noted_problems(held: Held | None, note: Counted | None) -> Iterator[str]:
+    """What differs between an account and what was counted of it, one line each."""
+    if held is None:
+        yield "is counted, but has no account"
+    elif note is None:
+        yield "is not counted"
+    elif held.erased != note.erased:
+        yield "is counted, but erased" if held.erased else "is not counted any more, but not erased"
+    else:
+        for program_id in sorted(held.tiers.keys() | note.tiers.keys()):
+            counted, holds = note.tiers.get(program_id), held.tiers.get(program_id)
+            if counted != holds:
+                lowest = "the lowest tier"
+                yield f"{program_id}: counted {counted or lowest}, the account holds {holds or lowest}"
+        if note.of > held.version:
+            yield f"counted as of version {note.of} of the account, which is at {held.version}"
 
 
 def _compare(client: Any, table_name: str, store: Store, say: Say) -> bool:

@@ -92,6 +92,7 @@ class QueueSpec:
     arn: str
     dead_letters: str | None  # ARN
     max_receives: int | None
+    visibility_s: int  # so long a received message is out of sight
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class QueueMapping:
     function: str  # ARN
     batch_size: int
     partial_failures: bool
+    concurrency_max: int  # so many batches are with the function at the same time
 
 
 @dataclass(frozen=True)
@@ -376,6 +378,7 @@ class Template:
                 arn=self.arn_of(logical_id),
                 dead_letters=redrive.get("deadLetterTargetArn"),
                 max_receives=int(redrive["maxReceiveCount"]) if redrive else None,
+                visibility_s=int(self.resolve(props.get("VisibilityTimeout", 30))),
             )
 
     def _tables(self) -> Iterator[TableSpec]:
@@ -438,7 +441,8 @@ class Template:
             partial = "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", [])
             if source in self.queues:
                 size = int(mapping.get("BatchSize", 10))
-                self.queue_mappings.append(QueueMapping(source, function, size, partial))
+                at_once = int(mapping.get("ScalingConfig", {}).get("MaximumConcurrency", 1000))
+                self.queue_mappings.append(QueueMapping(source, function, size, partial, at_once))
             elif source in streams:
                 retries = int(mapping.get("MaximumRetryAttempts", -1))
                 self.stream_mappings.append(

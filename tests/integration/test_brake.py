@@ -18,6 +18,7 @@ from club_ledger.undoing import Undone, undo_run
 from club_rules.account import rebuild
 from club_rules.errors import NotFound, Unavailable
 from club_rules.messages import messages_for
+from club_rules.programs import load_programs
 from local import sweeps
 from tests.integration.harness import NOW, PROGRAMS, Club, Event, Killed, aws, days, event, line, order
 from tests.integration.test_sweeps import finished, in_shard, kinds, ledger, tiers
@@ -35,8 +36,9 @@ HELD = {"club": "A3", "crowns": "Platinum", "vip": "none"}
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeping, "CHUNK", CHUNK)
-    for program_id in PROGRAMS.ids:
-        monkeypatch.setitem(PROGRAMS.versions(program_id)[0].demotion_limit, "members_at_least", LIMIT)
+    programs = load_programs()  # those of the functions: a local stack that ran before has had them read anew
+    for program_id in programs.ids:
+        monkeypatch.setitem(programs.versions(program_id)[0].demotion_limit, "members_at_least", LIMIT)
 
 
 def due_to_fall(club: Club, members: list[str], price: str = "600.00") -> None:

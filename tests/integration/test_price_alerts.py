@@ -354,6 +354,7 @@ def test_a_drop_becomes_a_message_for_each_shard(club: Club) -> None:
             "old_price": "12.50",
             "new_price": "9.99",
             "currency": "USD",
+            "of": SHARDS,
             "chunk": 1,
             "after": None,
         }

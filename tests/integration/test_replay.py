@@ -144,12 +144,12 @@ def test_what_finds_no_place_makes_the_run_fail(report: Path, capsys: pytest.Cap
 def test_an_account_that_differs_makes_the_run_fail(
     tmp_path: Path, report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = verify.verify
+    real = verify.verify_all
 
     def with_a_problem(*arguments: Any) -> verify.Report:
         return real(*arguments)._replace(problems=["uci-17420: club differs"])
 
-    monkeypatch.setattr(verify, "verify", with_a_problem)
+    monkeypatch.setattr(verify, "verify_all", with_a_problem)
     assert replay.main(["--log", str(written(tmp_path / "retail.csv", UCI))]) == 1
     assert "ledger: NOT WHOLE, 1 differences\n  uci-17420: club differs" in capsys.readouterr().out
     assert "uci-17420: club differs" in report.read_text("utf-8")

@@ -55,7 +55,8 @@ def messages_of(records: Iterable[dict[str, Any]], shards: Callable[[], int]) ->
         if entry.get("type") != "price.dropped" or entry["data"]["new_price"] >= entry["data"]["old_price"]:
             continue
         drop = _drop(entry)
-        yield from ((place, {**drop, "shard": shard, "chunk": 1, "after": None}) for shard in range(shards()))
+        of = shards()
+        yield from ((place, {**drop, "shard": shard, "of": of, "chunk": 1, "after": None}) for shard in range(of))
 
 
 def _drop(entry: Entry) -> Message:
@@ -91,7 +92,9 @@ def work(
     if len(rows.found) == CHUNK:
         send({**message, "chunk": message["chunk"] + 1, "after": rows.found[-1]})
     # behind the sending: where the process dies in between, the next message is sent again, and never none
-    retrying(lambda: store.put_again([RecordItem(key, noted, body={})]), time_left)
+    # and it says what was done, so that `verify` misses an alert, or a chunk, that is lost
+    done = {"of": message.get("of"), "watchers": len(rows.found), "told": rows.alerted}
+    retrying(lambda: store.put_again([RecordItem(key, noted, body=done)]), time_left)
     return Done(len(rows.found), len(rows.alerted))
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
-from pynamodb.attributes import Attribute, MapAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import Attribute, BinaryAttribute, MapAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.constants import BINARY
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
@@ -49,8 +51,33 @@ def unpack(packed: bytes) -> Any:
     return json.loads(zlib.decompress(packed))
 
 
+SEAL = "seal"
+"""The attribute that holds an item's seal."""
+
+_SEAL_BYTES = 8
+
+
+def seal_of(attributes: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The seal of an item, given as DynamoDB has it: 8 bytes over its key and all that is put beside it.
+
+    ``verify`` compares: what was changed, moved or cut since it was written has another one. It guards against
+    accidents, not against somebody who writes a new seal as well.
+    """
+    digest = blake2b(digest_size=_SEAL_BYTES)
+    for name in sorted(attributes):
+        if name != SEAL:
+            ((kind, value),) = attributes[name].items()
+            data = value if isinstance(value, bytes) else str(value).encode()
+            digest.update(f"{name} {kind} {len(data)} ".encode())
+            digest.update(data)
+    return digest.digest()
+
+
 class RecordItem(Model):
-    """An item of which the table knows no more than its key: an order, a page, a profile, a payout."""
+    """An item of which the table knows no more than its key: an order, a page, a profile, a payout.
+
+    Whatever is put has its seal. One that was put before there were seals is read like any other.
+    """
 
     class Meta:
         table_name = ""  # set by store.connect, since the environment is read when first needed
@@ -61,6 +88,18 @@ class RecordItem(Model):
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     body = PackedAttribute()
+    seal = BinaryAttribute(null=True, legacy_encoding=False)
+
+    def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
+        """The item as it is put, sealed."""
+        attributes: dict[str, dict[str, Any]] = super().serialize(null_check)
+        attributes[SEAL] = {"B": seal_of(self.sealed(attributes))}
+        return attributes
+
+    @staticmethod
+    def sealed(attributes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+        """What of an item, as DynamoDB has it, the seal is of: all but the seal."""
+        return attributes
 
 
 class VersionedItem(RecordItem):
@@ -141,6 +180,13 @@ class SweepRunItem(RecordItem):
     tier_changes = NumberAttribute(default=0)
     rewards = NumberAttribute(null=True)
     """Of the reward sweep alone."""
+    check = NumberAttribute(default=0)
+    """Added to with every count: see ``sweeping.check_of``."""
+
+    @staticmethod
+    def sealed(attributes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+        """Only what stays as it was put: everything else is added to, by many at once."""
+        return {name: attributes[name] for name in ("pk", "sk", "body") if name in attributes}
 
 
 def member_key(member_id: str) -> str:
