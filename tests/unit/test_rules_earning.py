@@ -351,6 +351,17 @@ def test_a_review_earns_a_point_once_an_item_ever(member: Member) -> None:
     assert member.does("review.posted", again, after(DAY, 2000))["crowns"] == (0, ["already_reviewed"])
 
 
+def test_a_parked_review_of_an_item_reviewed_before_earns_nothing_though_a_page_of_marks_is_just_full(
+    member: Member,
+) -> None:
+    for n in range(36):  # each leaves a mark in two programs, and 64 marks are a page
+        member.does("review.posted", {"order_id": "o-1", "item_id": f"i-o-1-{n}"}, on=DAY)
+    member.does("review.posted", {"order_id": "o-1", "item_id": "i-o-1-0"})
+    again = f"e-{member.written}"
+    member.buys("o-1", *["2.00"] * 36)
+    assert member.did(again) == {"club": (0, ["already_reviewed"]), "crowns": (0, ["already_reviewed"])}
+
+
 def test_a_review_needs_the_item_in_its_order(member: Member) -> None:
     member.buys("o-1", "12.00", on=DAY)
     did = member.does("review.posted", {"order_id": "o-1", "item_id": "i-else"})

@@ -118,7 +118,8 @@ def release_parked(
     waiting = order.get("parked", [])
     for parked in waiting[:PARKED_AT_ONCE]:
         event = _unparked(account.member_id, parked)
-        marks = [*older_marks, *(mark for entry in entries for mark in entry.get("marks", ()))]
+        # a page that the last of them has filled is neither in the account any more nor among the older ones yet
+        marks = [*older_marks, *(mark for page in account.filled_marks.values() for mark in page)]
         posting = _post_on_order(account, programs, event, moment, order, marks, second=True)
         entries += posting.entries
     order["parked"] = waiting[PARKED_AT_ONCE:]
