@@ -22,7 +22,7 @@ from club_ledger.store import (
 from club_rules.account import Account, Entry
 from club_rules.errors import Refused
 from club_rules.events import ActivityEvent
-from club_rules.orders import may_release
+from club_rules.orders import OrderRecord, may_release
 from club_rules.posting import Posting, names_order, needs_marks, post, release_parked
 from club_rules.programs import Programs
 from club_rules.times import format_instant
@@ -77,7 +77,11 @@ class _Work:
         account, settled = self._settled()
         order = None
         if self.order_is_known:
-            order = self.store.order(account.member_id, self.event.data["order_id"])
+            order = self._order()
+        if may_release(order):
+            # a release was broken off: what has waited for the order arrived before this event, and goes before it
+            self._release(account, settled)
+            settled, order = [], self._order()
         is_new = order is None
         marks = self.store.older_marks(account) if needs_marks(self.event.type) else frozenset()
         posting = post(account, self.programs, self.event, account.not_before(self.moment), order, marks)
@@ -88,6 +92,10 @@ class _Work:
         self._write(account, [*settled, *posting.entries], posting, is_new)
         if may_release(posting.order):
             self._release(account, [])
+
+    def _order(self) -> OrderRecord | None:
+        """The record of the order that the event names."""
+        return self.store.order(self.event.member_id, self.event.data["order_id"])
 
     def _settled(self) -> tuple[Account, list[Entry]]:
         """The account settled to the moment, and the entries of that which are not written yet."""
@@ -102,7 +110,7 @@ class _Work:
     def _release(self, account: Account, settled: list[Entry]) -> None:
         """The rest of what was parked for the order, in transactions of their own, after what has been ``settled``."""
         while True:
-            order = self.store.order(account.member_id, self.event.data["order_id"])
+            order = self._order()
             if not may_release(order):
                 return
             marks = self.store.older_marks(account)
