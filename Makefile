@@ -17,7 +17,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps --re
 SOURCES := $(wildcard functions layers local tests benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve token redrive test fuzz-api examples screenshots check format lock clean
+.PHONY: help setup run serve token redrive test simulate mutants fuzz-api examples screenshots check format lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,10 @@ help:
 	@echo 'make token    a token that the local stack accepts; SUB=m-42 SCOPES="club:read club:decide"'
 	@echo 'make redrive  send the dead letters of a serving stack round again; PORT=3000'
 	@echo 'make test     the whole test suite; ARGS="-k refund" is handed to pytest'
+	@echo 'make simulate the club under faults in simulated time; SEEDS=2000 FIRST=0 JOBS=2, or SEED=7: one, with its trace;'
+	@echo '              DEFECTS=1 plants defects, and tells which seed finds each'
+	@echo '              EVERY=1 tries every fault at every call, and every pair of works in every order of their calls'
+	@echo 'make mutants  plants small defects in the rules and the ledger; ARGS=club_rules.money: one module; hours'
 	@echo 'make fuzz-api the API against openapi.json with made-up requests; EXAMPLES=1000 for each route'
 	@echo 'make examples openapi.json with the answers that the local stack gives to its requests'
 	@echo 'make screenshots  the picture of the privilege centre in the README, by the machine'\''s chromium'
@@ -58,8 +62,18 @@ redrive: $(VENV)/.ready
 
 # --- what a builder runs ------------------------------------------------------------------------------------------
 
-test: $(VENV)/.ready
+test: $(VENV)/.ready $(VENV)-emulator/.ready
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests $(ARGS)
+
+# All cores; the figures go to build/simulation/.
+simulate: $(VENV)/.ready
+	@exec $(BIN)/python -m tests.simulation$(if $(filter-out 0 no false,$(DEFECTS)),.hunt) \
+		$(if $(SEEDS),--seeds '$(SEEDS)') $(if $(FIRST),--first '$(FIRST)') $(if $(JOBS),--jobs '$(JOBS)') \
+		$(if $(SEED),--seed '$(SEED)') $(if $(filter-out 0 no false,$(EVERY)),--every)
+
+# Goes on where it was broken off. What is kept of it is in build/mutation.
+mutants: $(VENV)/.ready
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 # Other requests each time; `make test` makes up a few for each route, in CI always the same.
 fuzz-api: $(VENV)/.ready
