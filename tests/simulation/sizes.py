@@ -9,7 +9,9 @@ import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 DUE_SHARDS = "DUE_SHARDS"
@@ -39,9 +41,18 @@ def draw(dice: random.Random) -> Sizes:
     return {name: dice.choice(choices) for name, choices in CHOICES.items()}
 
 
+@cache
+def _load_all() -> None:
+    """Loads all of the club: what a function imported only later would keep the size that it found then."""
+    for package in ("club_rules", "club_ledger"):
+        for module in iter_modules(import_module(package).__path__):
+            import_module(f"{package}.{module.name}")
+
+
 @contextmanager
 def sized(sizes: Sizes) -> Iterator[None]:
     """Gives the code these sizes as long as the context lasts."""
+    _load_all()
     changed: list[tuple[Any, str, int]] = []
     for place, size in sizes.items():
         module_name, _, name = place.rpartition(".")

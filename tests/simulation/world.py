@@ -93,6 +93,25 @@ class Deployment:
         finally:
             sys.stdout = stdout
 
+    def warm(self) -> None:
+        """Makes the clients, and what else a process keeps, where it has none, or another test's.
+
+        To be called with credentials that open nothing. A seed finds the same process, first or last in it: making a
+        client takes random numbers.
+        """
+        from club_ledger import environment
+        from club_ledger.items import AccountItem
+        from club_ledger.store import connect
+        from club_rules.programs import load_programs
+
+        environment.client("sqs")
+        environment.client("events")
+        import_module("ingest_queue")._client()  # of a function, which is on the path by now
+        load_programs()
+        table, *_ = self.template.tables
+        connect(table, lambda: 1)
+        AccountItem._get_connection().connection.client  # noqa: B018 - it is made when it is first looked at
+
 
 @cache
 def deployment() -> Deployment:
@@ -105,17 +124,7 @@ def deployment() -> Deployment:
     functions.forget(template.functions)
     with functions.account(template.functions):
         deployed.load()
-        # Clients are made here, with credentials that open nothing: a seed finds the same process, first or last in it.
-        from club_ledger import environment
-        from club_ledger.items import AccountItem
-        from club_ledger.store import connect
-
-        environment.client("sqs")
-        environment.client("events")
-        import_module("ingest_queue")._client()  # of a function, which is on the path by now
-        table, *_ = template.tables
-        connect(table, lambda: 1)
-        AccountItem._get_connection().connection.client  # noqa: B018 - it is made when it is first looked at
+        deployed.warm()
     return deployed
 
 
@@ -513,23 +522,26 @@ class World:
     def installed(self) -> Iterator[None]:
         """As long as the context lasts, this process is this world's."""
         own = random.Random(f"process {self.seed}")
-        account = functions.account(self.template.functions)
         self.deployment.log.world = self
         named = (spec.environment["POWERTOOLS_SERVICE_NAME"] for spec in self.template.functions.values())
-        loggers = [logging.getLogger(name) for name in named]
-        for logger in loggers:
-            logger.propagate = False  # what functions log is for the trace alone
+        loggers: list[Any] = [logging.getLogger(name) for name in named]
+        before = [(logger, logger.level, handler, handler.stream) for logger in loggers for handler in logger.handlers]
+        for logger, _, handler, _ in before:
+            logger.propagate = False  # what functions log is for the trace alone, whoever took it before
+            logger.setLevel(logging.INFO)
+            handler.setStream(self.deployment.log)
         try:
-            with (
-                account,
-                sized(self._sizes),
-                simulated(self.scheduler, own, self.deployment.variables, self._client.call),
-            ):
-                yield
+            with functions.account(self.template.functions):
+                self.deployment.warm()
+                process = simulated(self.scheduler, own, self.deployment.variables, self._client.call)
+                with sized(self._sizes), process:
+                    yield
         finally:
             self.deployment.log.world = None
-            for logger in loggers:
+            for logger, level, handler, stream in before:
                 logger.propagate = True
+                logger.setLevel(level)
+                handler.setStream(stream)
 
     def _live(self) -> None:
         self._play(self._workload.steps())
