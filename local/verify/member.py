@@ -19,7 +19,6 @@ from club_rules.posting import adjustment_key
 from club_rules.settling import due_at
 from club_rules.tallying import place_of
 from club_rules.times import format_instant, parse_instant
-from local.rewards import codes_of, reward_problems
 from local.standing import noted_problems
 from local.verify.history import PERSONAL, History, adjustment_digest
 from local.verify.kinds import (
@@ -55,6 +54,7 @@ from local.verify.kinds import (
     readable,
     shape_of,
 )
+from local.verify.rewards import codes_of, reward_problems
 
 PERHAPS = "post the event again, or restore the items that are missing, see docs/verify.md#what-can-not-be-repaired"
 

@@ -24,7 +24,6 @@ from club_rules.rewards import GIFTS, Rewards, encode_rewards, next_due, take_en
 from club_rules.settling import due_at
 from club_rules.times import format_instant, parse_instant
 from local import standing
-from local.rewards import rewards_in
 from local.verify.kinds import (
     CHUNK,
     DECISION,
@@ -50,6 +49,7 @@ from local.verify.kinds import (
     shape_of,
 )
 from local.verify.member import Member
+from local.verify.rewards import rewards_in
 from local.verify.shared import check_standing
 
 AT_ONCE = 40
