@@ -21,6 +21,7 @@ from botocore.useragent import UserAgentString
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
 from local import faults, permissions
+from local.swapping import swapped
 from local.template import FunctionSpec
 
 # By the first part of the request's host, which no client's service name changes.
@@ -140,14 +141,8 @@ class Boundary:
             (RequestSigner, "sign", lambda *_, **__: None),
             (UserAgentString, "to_string", lambda _: "local"),
         ]
-        before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
-        for owner, name, value in changes:
-            setattr(owner, name, value)
-        try:
+        with swapped(changes):
             yield
-        finally:
-            for owner, name, value in before:
-                setattr(owner, name, value)
 
 
 def _response(request: AWSPreparedRequest, answer: Answer) -> AWSResponse:

@@ -44,6 +44,7 @@ from moto.dynamodb.models.table import SecondaryIndex, Table
 from moto.dynamodb.responses import DynamoHandler
 from werkzeug.exceptions import HTTPException
 
+from local.swapping import swapped
 from local.template import ACCOUNT
 
 _MISSING = object()
@@ -386,11 +387,5 @@ def patched(clock: Callable[[], datetime] | None = None) -> Iterator[None]:
     ]
     if clock is not None:
         changes.append((table_module, "utcnow", clock))
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
-    for owner, name, value in changes:
-        setattr(owner, name, value)
-    try:
+    with swapped(changes):
         yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)

@@ -11,8 +11,9 @@ import pytest
 
 from club_ledger import journal, queries, reading
 from club_ledger.items import unpack
-from club_rules.explaining import Position, explanation, position_at, posted_between
+from club_rules.explaining import explanation, posted_between
 from club_rules.messages import messages_for
+from club_rules.positions import Position, position_at
 from tests.integration.harness import NOW, PROGRAMS, Club, Event, days, event, instant, line, order, sample
 from tests.oracle.histories import random_history
 

@@ -45,7 +45,7 @@ _COLUMNS = "{:28}" + 8 * " {:>8}"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("modules", nargs="*", help="only these: club_rules.money, or a pattern of mutants' names")
+    parser.add_argument("modules", nargs="*", help="only these: club_rules, club_rules.money, or a pattern of names")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=3.0, help="of tests for one mutant at most (default 3)")
     parser.add_argument("--every", type=int, default=1, help="a sample: each so-manieth mutant (default 1: all)")
@@ -61,6 +61,8 @@ def main() -> int:
     given = _arguments()
     KEPT.mkdir(parents=True, exist_ok=True)
     mutants = list(all_mutants(given.modules))[:: given.every]
+    if not mutants:
+        raise SystemExit(f"nothing to change in {' '.join(given.modules)}: name a layer, a module or a pattern")
     kept = KEPT / "verdicts.jsonl"
     if not given.report:
         for layer, selection in TESTS.items():

@@ -75,15 +75,16 @@ class Mutant:
 
 
 def all_mutants(names: Sequence[str] = ()) -> Iterator[Mutant]:
-    """The mutants of every configured file, file by file; with ``names`` only those of these modules, or those whose
-    name is as such a pattern."""
+    """The mutants of every configured file, file by file; with ``names`` only those of these layers or modules, or
+    those whose name is as such a pattern."""
     for root in config().source_paths:
         for path in sorted(root.rglob("*.py")):
             module = ".".join(path.with_suffix("").relative_to(root.parent).parts)
-            asked = [name for name in names if name == module or name.startswith(f"{module}.")]
-            if config().should_mutate(path) and (asked or not names):
+            whole = not names or not {module, root.name}.isdisjoint(names)
+            patterns = [name for name in names if name.startswith(f"{module}.")]
+            if config().should_mutate(path) and (whole or patterns):
                 for mutant in mutants_of(path, module):
-                    if not names or module in asked or any(fnmatch(mutant.name, each) for each in asked):
+                    if whole or any(fnmatch(mutant.name, each) for each in patterns):
                         yield mutant
 
 

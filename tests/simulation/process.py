@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.client import BaseClient
 
+from local.swapping import swapped
 from tests.simulation.scheduler import Scheduler
 
 
@@ -90,14 +91,10 @@ def simulated(
         (random, "_urandom", simulated_urandom),  # of SystemRandom, and so of `secrets`
         (BaseClient, "_make_api_call", make_api_call),
     ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
     state = random.getstate()
     random.seed(dice.getrandbits(64))
-    for owner, name, value in changes:
-        setattr(owner, name, value)
     try:
-        yield
+        with swapped(changes):
+            yield
     finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
         random.setstate(state)

@@ -14,6 +14,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+from local.swapping import swapped
+
 DUE_SHARDS = "DUE_SHARDS"
 
 CHOICES: Mapping[str, tuple[int, ...]] = {
@@ -53,7 +55,7 @@ def _load_all() -> None:
 def sized(sizes: Sizes) -> Iterator[None]:
     """Gives the code these sizes as long as the context lasts."""
     _load_all()
-    changed: list[tuple[Any, str, int]] = []
+    changes: list[tuple[Any, str, int]] = []
     for place, size in sizes.items():
         module_name, _, name = place.rpartition(".")
         if not module_name or size == AS_DEPLOYED[place]:
@@ -64,10 +66,6 @@ def sized(sizes: Sizes) -> Iterator[None]:
         modules = [each for key, each in sys.modules.items() if key.startswith(("club_", "local."))]
         for module in modules if name in SHARED else [owner]:
             if vars(module).get(name) == before:
-                changed.append((module, name, before))
-                setattr(module, name, size)
-    try:
+                changes.append((module, name, size))
+    with swapped(changes):
         yield
-    finally:
-        for module, name, before in changed:
-            setattr(module, name, before)

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from club_rules.account import encode_account
-from club_rules.explaining import Position, explanation, position_at, posted_between, rests_on
+from club_rules.explaining import explanation, posted_between, rests_on
 from club_rules.messages import messages_for
 from club_rules.outlook import DAYS_AT_MOST, outlook
+from club_rules.positions import Position, position_at
 from club_rules.programs import Programs
 from tests.oracle.histories import History, histories, random_history
 from tests.oracle.oracle import Oracle

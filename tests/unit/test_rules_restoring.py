@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from club_rules.account import encode_account, rebuild
-from club_rules.explaining import explanation, position_at, posted_between
+from club_rules.explaining import explanation, posted_between
 from club_rules.messages import messages_for
+from club_rules.positions import position_at
 from club_rules.programs import Programs
 from club_rules.restoring import lowered, undo_demotion, undoing_key
 from tests.oracle.histories import random_history

@@ -14,9 +14,10 @@ from club_ledger.queries import STATEMENT_LIMIT, DecisionsQuery, ExplanationQuer
 from club_ledger.store import Store, existing
 from club_rules.account import JOURNAL_PAGE, Account, Entry, JournalRow
 from club_rules.errors import FieldError, InvalidInput, NotFound, member_not_found
-from club_rules.explaining import Position, days_of_lots, explanation, position_at, posted_between, rests_on
+from club_rules.explaining import days_of_lots, explanation, posted_between, rests_on
 from club_rules.messages import Messages
 from club_rules.outlook import outlook
+from club_rules.positions import Position, position_at
 from club_rules.programs import Programs
 from club_rules.rewards import decode_rewards
 from club_rules.settling import settle_wholly

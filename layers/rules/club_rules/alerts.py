@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from club_rules.account import Account, Entry
+from club_rules.positions import tier_at
 from club_rules.programs import Program, Programs
 from club_rules.settling import settle_wholly
-from club_rules.times import parse_instant
 
 PRIVILEGE = "price_alerts"
 
@@ -35,7 +35,7 @@ def may_be_alerted(
         state = account.programs.get(program_id)
         tier = 0 if state is None else state.tier
         if moved_on and state is not None and state.since is not None and state.since >= program.day_of(moment):
-            tier = _tier_at([*entries_since(), *settled], program_id, moment, tier)
+            tier = tier_at([*entries_since(), *settled], program_id, moment, tier)
         if _grants(program, tier):
             return True
     return False
@@ -46,20 +46,3 @@ def _grants(program: Program, tier: int) -> bool:
     if privilege is None or not privilege.get("enabled", True):
         return False
     return tier >= program.tier_index(privilege["from_tier"])
-
-
-def _tier_at(entries: Sequence[Entry], program_id: str, moment: datetime, held: int) -> int:
-    """The tier (an index) that the member held at ``moment``, by what has been posted around it.
-
-    ``held`` now, which tells where no entry does.
-    """
-    tier = held
-    for entry in reversed(entries):
-        part = entry["parts"].get(program_id)
-        if part is None:
-            continue
-        if parse_instant(entry["posted_at"]) <= moment:
-            after: int = part["tier"][1]
-            return after
-        tier = part["tier"][0]
-    return tier

@@ -8,42 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from club_rules.account import CAUSES, Entry, Part, receipt_id
 from club_rules.messages import Messages
+from club_rules.positions import Position
 from club_rules.programs import Program
 from club_rules.times import parse_instant
 from club_rules.views import amount, number, statement_entry
 
 ENTRIES_SHOWN = 100
 """So many entries are listed for one cause, the latest ones; its sum is always that of all."""
-
-
-class Position(NamedTuple):
-    """Where a member stands in one program at a moment: the ledger's sum, which may be negative, and the tier."""
-
-    measure: int
-    tier: int
-
-
-def position_at(entries: Sequence[Entry], program_id: str, moment: datetime) -> Position | None:
-    """Where the member stood at the UTC instant ``moment``, all that was posted up to it included.
-
-    ``entries`` in the order of their numbers, without a gap, from far enough back: an entry that was posted after
-    ``moment`` out of its turn is among them. ``None`` where none of them tells.
-    """
-    found: Part | None = None
-    ahead = 0
-    for entry in reversed(entries):
-        part = entry["parts"].get(program_id)
-        if part is None:
-            continue
-        if parse_instant(entry["posted_at"]) <= moment:
-            found = found or part
-        elif found is not None:
-            ahead += part["points"]  # an expiry that was posted ahead of a review: it had not come yet
-    return None if found is None else Position(found["balance"] - ahead, found["tier"][1])
 
 
 def posted_between(entries: Sequence[Entry], program_id: str, after: datetime, until: datetime) -> list[Entry]:
