@@ -19,6 +19,8 @@ from tests.mutation import coverage_of_tests, running
 from tests.mutation.mutants import Mutant, all_mutants
 
 KEPT = Path("build/mutation")
+ARGUED = Path(__file__).with_name("argued.txt")
+"""Of each mutant that no test has to catch: its name, its digest, and why, in one line."""
 ENOUGH = 0.9
 
 
@@ -26,14 +28,14 @@ def _without(room: str, *names: str) -> list[str]:
     return [f"--ignore=tests/{room}/test_{name}.py" for name in names]
 
 
+PLUGINS = {"club_rules": [], "club_ledger": ["-p", "tests.mutation.quick_store"]}
 # Which tests judge which layer: those that are there for it, but for what takes long or has nothing to do with it.
-TESTS = {
+TESTS: dict[str, list[str]] = {
     "club_rules": [
         "tests/unit",
         *_without("unit", "calendar", "http", "languages", "logs", "programs_deployed", "report"),
     ],
     "club_ledger": [
-        *("-p", "tests.mutation.quick_store"),
         "tests/integration",
         *_without("integration", "end_to_end", "ingest_activity", "privilege_centre", "replay", "verify"),
     ],
@@ -50,6 +52,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="of tests for one mutant at most (default 3)")
     parser.add_argument("--every", type=int, default=1, help="a sample: each so-manieth mutant (default 1: all)")
     parser.add_argument("--survivors", action="store_true", help="only those that the last run did not catch")
+    parser.add_argument(
+        "--tests", nargs="+", help="judge by these tests alone, in little time; only what they catch is kept"
+    )
     parser.add_argument("--again", action="store_true", help="also what was caught before by these tests")
     parser.add_argument("--report", action="store_true", help="run nothing, say what is known")
     parser.add_argument("--measure", action="store_true", help="run the tests once and keep what they cover")
@@ -68,13 +73,14 @@ def main() -> int:
         for layer, selection in TESTS.items():
             mine = [each for each in mutants if each.module.startswith(f"{layer}.")]
             if mine:
-                _run_layer(given, layer, selection, mine, kept)
+                _run_layer(given, layer, [*PLUGINS[layer], *(given.tests or selection)], mine, kept)
     return _report(mutants, running.read(kept))
 
 
 def _run_layer(given: argparse.Namespace, layer: str, selection: list[str], mutants: list[Mutant], kept: Path) -> None:
-    covered_by, of = KEPT / f"{layer}.covered.json", KEPT / f"{layer}.covered.of"
-    state = _state()
+    some = ".some" if given.tests else ""
+    covered_by, of = KEPT / f"{layer}{some}.covered.json", KEPT / f"{layer}{some}.covered.of"
+    state = f"{_state()} {selection}"
     if given.measure or not of.exists() or of.read_text() != state:
         paths = [path for path in config().source_paths if path.name == layer]
         coverage_of_tests.measure(paths, selection, covered_by)
@@ -123,8 +129,9 @@ def _run(
     with kept.open("a") as file:
 
         def done(verdict: running.Verdict) -> None:
-            file.write(json.dumps(verdict.row()) + "\n")
-            file.flush()
+            if given.tests is None or verdict.status in _CAUGHT:
+                file.write(json.dumps(verdict.row()) + "\n")
+                file.flush()
             counts[verdict.status] += 1
             number = counts.total()
             if number % 50 == 0 or number == len(todo):
@@ -140,12 +147,17 @@ def _run(
 def _report(mutants: list[Mutant], verdicts: dict[str, dict[str, object]]) -> int:
     by_module: dict[str, Counter[str]] = {}
     lived = []
+    argued = _argued()
+    open_ones = 0
     for mutant in mutants:
         row = verdicts.get(mutant.name)
         status = str(row["status"]) if row is not None and row["digest"] == mutant.digest else "not_run"
         by_module.setdefault(mutant.module, Counter())[status] += 1
         if status not in (*_CAUGHT, "not_run"):
-            lived.append(f"{mutant.name} ({mutant.path}:{mutant.lines[0]}, {status})\n{mutant.difference}\n")
+            why = argued.get((mutant.name, mutant.digest))
+            open_ones += why is None
+            head = f"{mutant.name} {mutant.digest} ({mutant.path}:{mutant.lines[0]}, {status})"
+            lived.append(f"{head}\n{why or 'NOT ARGUED'}\n{mutant.difference}\n")
     print(_COLUMNS.format("module", "mutants", *_STATUSES, "caught"))
     total: Counter[str] = Counter()
     for module, counts in sorted(by_module.items()):
@@ -153,9 +165,14 @@ def _report(mutants: list[Mutant], verdicts: dict[str, dict[str, object]]) -> in
         total.update(counts)
     print(_row("all", total))
     (KEPT / "survivors.txt").write_text("\n".join(lived))
-    print(f"{len(lived)} that no test caught: {KEPT / 'survivors.txt'}")
+    print(f"{len(lived)} that no test caught, {open_ones} of them not argued: {KEPT / 'survivors.txt'}")
     run = total.total() - total["not_run"]
     return 0 if run and sum(total[each] for each in _CAUGHT) >= ENOUGH * run else 1
+
+
+def _argued() -> dict[tuple[str, str], str]:
+    rows = (line.split(maxsplit=2) for line in ARGUED.read_text("utf-8").splitlines() if line and line[0] != "#")
+    return {(name, digest): why for name, digest, why in rows}
 
 
 def _row(name: str, counts: Counter[str]) -> str:
