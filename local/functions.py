@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TextIO
 
+from local.swapping import swapped
 from local.template import REGION, FunctionSpec
 
 Handler = Callable[[Any, Any], Any]
@@ -143,11 +144,8 @@ def unhurried() -> Iterator[None]:
     def with_waits() -> float:
         return monotonic() + (waited if threading.get_ident() == thread else 0.0)
 
-    time.sleep, time.monotonic = pass_at_once, with_waits  # type: ignore[assignment]
-    try:
+    with swapped([(time, "sleep", pass_at_once), (time, "monotonic", with_waits)]):
         yield
-    finally:
-        time.sleep, time.monotonic = sleep, monotonic
 
 
 @contextmanager

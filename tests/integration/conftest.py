@@ -13,12 +13,13 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from club_ledger import environment
 from local import moto_patch
+from local.functions import unhurried
 from tests.integration.harness import Club, Wire
 
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """AWS as moto has it, with a hand on the wire. botocore doesn't wait before it tries again."""
+    """AWS as moto has it, with a hand on the wire. Waits before a next try are counted, and pass at once."""
     wire = Wire()
 
     def carry(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **_: object) -> AWSResponse:
@@ -26,7 +27,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
 
     monkeypatch.setattr(BotocoreStubber, "__call__", carry)
     monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda seconds: None))
-    with mock_aws(config={"core": {"mock_credentials": False}}), moto_patch.patched():
+    with mock_aws(config={"core": {"mock_credentials": False}}), moto_patch.patched(), unhurried():
         yield wire
     environment.store.cache_clear()
 
