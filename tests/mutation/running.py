@@ -117,9 +117,11 @@ class Loop:
 
     def _chosen(self, mutant: Mutant, fitting: set[int]) -> list[int]:
         """The tests for a mutant, in order: who has killed in this function before, the fastest, then those that see
-        the most; ``seconds`` in all, half of it for the last."""
-        fitting = {test for test in fitting if self.covered.tests[test] in self._items}
+        the most; ``seconds`` in all, half of it for the last. One that takes longer than that by itself is chosen
+        where there is no other."""
         seconds = self.covered.seconds
+        there = {test for test in fitting if self.covered.tests[test] in self._items}
+        fitting = {test for test in there if seconds[test] <= self.seconds} or there
         killers = self._killers[mutant.name.partition("#")[0]].most_common(12)
         chosen = sorted((test for test, _ in killers if test in fitting), key=lambda test: seconds[test])
         left = self.seconds - sum(seconds[test] for test in chosen)

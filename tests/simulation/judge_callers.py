@@ -340,7 +340,7 @@ class CallersJudge:
             raise Violation("I11", f"{request.path} by {request.sub} tells of {answer.body['member_id']}", member_id)
         if member is None or not self._existed(by, member_id) or "programs" not in answer.body:
             return
-        if member_id in self.erased or member.account.as_of is None or member.waiting:
+        if member_id in self.erased or member.account.as_of is None or member.opinion.waits:
             return
         self.seen.stats["I3 reads"] += 1
         moment = max(datetime.fromisoformat(answer.body["as_of"]), member.account.as_of)

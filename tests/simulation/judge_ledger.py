@@ -20,7 +20,7 @@ from club_rules.settling import due_at, settle_wholly
 from club_rules.times import format_instant
 from tests.oracle.histories import dollars
 from tests.simulation.dynamodb import Change
-from tests.simulation.opinion import Did, Opinion, View, content
+from tests.simulation.opinion import Opinion, View, content
 from tests.simulation.steps import Invocation, Violation
 
 Item = Mapping[str, Any]
@@ -57,8 +57,6 @@ class Member:
         self.opinion = Opinion()
         self.balances: Counter[str] = Counter()
         self.lots: dict[str, Counter[int]] = {name: Counter() for name in WINDOWS}
-        self.waiting: list[Did] = []
-        """Parked events that their order has let go, whose entries have not come yet."""
         self.last_posted: datetime | None = None
         self.tiers: dict[int, dict[str, int]] = {}
         """By version, the tiers above the lowest."""
@@ -221,12 +219,12 @@ class LedgerJudge:
         if event is None:
             return
         if entry["key"] != entry.get("event_id", entry["key"]):
-            if not member.waiting:
+            released = member.opinion.release(entry["event_id"], posted)
+            if released is None:
                 raise Violation("I2", f"entry {entry['key']}: no parked event has it coming", member.member_id)
-            wanted = member.waiting.pop(0)
+            wanted = released
         else:
-            wanted, *more = member.opinion.post(dict(event), posted)
-            member.waiting += more
+            wanted = member.opinion.post(dict(event), posted)
         self.seen.stats["I3 entries"] += 1
         did = {program: part["points"] for program, part in entry["parts"].items() if part["points"]}
         should = {program: points for program, points in wanted.points.items() if points}
@@ -273,7 +271,7 @@ class LedgerJudge:
 
     def _agrees(self, member: Member, entries: list[Entry]) -> None:
         """I3: points, tier and since when, as the second implementation has them at the instant of the last entry."""
-        if not entries or member.account.erased or member.waiting or member.account.as_of is None:
+        if not entries or member.account.erased or member.opinion.waits or member.account.as_of is None:
             return
         settled = member.account
         if not any("type" in entry for entry in entries):  # a sweep may have left reviews to another
@@ -294,8 +292,8 @@ class LedgerJudge:
     def finished(self, now: datetime, rng: Random) -> None:
         """Nobody waits any more; the days to come are what the rules give; another order gives the same."""
         for member in self.seen.members.values():
-            if member.waiting and not member.account.erased:
-                raise Violation("I5", f"{member.waiting} never took effect", member.member_id)
+            if member.opinion.waits and not member.account.erased:
+                raise Violation("I5", f"{member.opinion.waits} never took effect", member.member_id)
             if not member.exists or member.account.erased or member.account.as_of is None:
                 continue
             for wait in LATER:

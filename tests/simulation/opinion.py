@@ -59,23 +59,52 @@ class Opinion:
         zone = ZoneInfo("UTC")
         self.acts: list[Act] = []
         self.posted: list[tuple[Event, datetime]] = []
+        self._waiting: list[Event] = []
+        self._released: list[Did] = []
         self._ledgers = {rules.name: Ledger(rules, zone, []) for rules in PROGRAMS}
         self._standings = {rules.name: Standing() for rules in PROGRAMS}
         self._at: dict[str, list[datetime]] = {rules.name: [] for rules in PROGRAMS}
 
-    def post(self, event: Event, at: datetime) -> list[Did]:
-        """Takes an event posted at ``at``; gives what its entry does, then that of each parked one that it lets go."""
+    def post(self, event: Event, at: datetime) -> Did:
+        """Takes an event posted at ``at``; gives what its entry does.
+
+        What waited for it has its entry when the ledger says so (``release``): between the two somebody else may fill
+        a cap. But it goes before whatever comes later about its own order, whose split rests on it (rules 1.7).
+        """
+        for waited in [each for each in self._waiting if _order_of(each) == _order_of(event)]:
+            self._released.append(self._release(waited, at))
         self.posted.append((event, at))
         act = Act(event, at, oracle.form_of(event, self.acts))
-        acts = [act]
         if event["type"] == "order.completed" and act.form == "acts":
-            waited = [a.event for a in self.acts if a.form == "parked" and oracle.names_order_of(a.event, event)]
-            acts += [Act(waiting, at, "acts") for waiting in waited]
-        done = []
-        for each in acts:
-            self.acts.append(each)
-            done.append(Did(each.event["event_id"], self._act(each)))
-        return done
+            self._waiting += [
+                a.event for a in self.acts if a.form == "parked" and oracle.names_order_of(a.event, event)
+            ]
+        self.acts.append(act)
+        return Did(event["event_id"], self._act(act))
+
+    def release(self, event_id: str, at: datetime) -> Did | None:
+        """What the second entry of a parked event does, posted at ``at``; None where it is not its turn."""
+        for place, did in enumerate(self._released):
+            if did.event_id == event_id:
+                return self._released.pop(place)
+        waited = next((each for each in self._waiting if each["event_id"] == event_id), None)
+        if waited is None:
+            return None
+        before = self._waiting[: self._waiting.index(waited)]
+        if any(_order_of(each) == _order_of(waited) for each in before):
+            return None
+        return self._release(waited, at)
+
+    def _release(self, waited: Event, at: datetime) -> Did:
+        self._waiting.remove(waited)
+        act = Act(waited, at, "acts")
+        self.acts.append(act)
+        return Did(waited["event_id"], self._act(act))
+
+    @property
+    def waits(self) -> list[str]:
+        """The ids of parked events that are let go and whose second entry has not come."""
+        return [*(did.event_id for did in self._released), *(event["event_id"] for event in self._waiting)]
 
     def _act(self, act: Act) -> dict[str, int]:
         did = {}
@@ -149,12 +178,18 @@ class Opinion:
         for event, at in both:
             judge.post({**event, "member_id": "any"}, at)
             other.post(event, at)
+            for event_id in other.waits:
+                other.release(event_id, at)
         if other.codes() & CAPS_AND_ORDER:
             return None
         found = judge.at("any", moment)
         return {
             name: View(each["spend" if name == "vip" else "points"], each["tier"], None) for name, each in found.items()
         }
+
+
+def _order_of(event: Event) -> Any:
+    return (event.get("data") or {}).get("order_id", event)
 
 
 def _view(rules: oracle.Rules, changes: list[Change], standing: Standing, moment: datetime) -> View:

@@ -7,6 +7,7 @@ Nothing here knows what the club answers; what it does with all of this is for `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import count, islice
 from random import Random
@@ -101,6 +102,8 @@ SCENES_PERCENT = 14
 
 AFTERWARDS_PERCENT = 30
 """So often what was sent through the API is sent once more at the very end."""
+
+AFTERWARDS_RETRIES = 4
 
 Kind = Callable[[], Iterator[Step]]
 
@@ -198,7 +201,8 @@ class ClubWorkload:
     def afterwards(self) -> Iterator[Step]:
         """Once nothing fails any more: all that was asked for once more, and what became of it (I6)."""
         for request in [*self.acts, *self.decisions]:
-            yield request
+            # Many ask at once, of one member: who loses every time is told to ask again (I6), and does.
+            yield replace(request, retries=max(request.retries, AFTERWARDS_RETRIES))
         for request in self.activities:
             if self.chance(AFTERWARDS_PERCENT):
                 yield request
