@@ -17,7 +17,6 @@ from club_rules.fields import canonical
 from club_rules.money import parse_money
 from club_rules.posting import adjustment_key
 from club_rules.settling import due_at
-from club_rules.tallying import place_of
 from club_rules.times import format_instant, parse_instant
 from local.standing import noted_problems
 from local.verify.history import PERSONAL, History, adjustment_digest
@@ -483,22 +482,13 @@ class Member:
                 yield from self._lowered(key, place, entry_key)
 
     def _lowered(self, chunk: Key, place: str, entry_key: Any) -> Iterator[Problem]:
-        """What a sweep reserved for the member: where it was posted, it has to be this very fall."""
+        """What a sweep reserved for the member: an entry that it could have posted, or somebody else in its place."""
         name = f"sweep {chunk[0].removeprefix('SWEEP#')}: {chunk[1]}"
-        entry = next((each for each in self.entries if each["key"] == entry_key), None)
-        if entry is None:
-            seq = str(entry_key).rpartition(SETTLING)[2]
-            right = is_settling(str(entry_key) or " ") and seq.isdigit() and SETTLING + self.id + SETTLING in entry_key
-            if self.sound and not (right and self.entries):
-                yield self._say(
-                    f"{name}: {place}: {entry_key!r} is no entry that the sweep could have posted", chunk, RESTORE
-                )
-            return
-        program_id, _, code = place.partition("#")
-        part = entry["parts"].get(program_id)
-        before, after = part["tier"] if part else (0, 0)
-        if after >= before or place_of(program_id, self.club.programs.versions(program_id)[-1].codes[before]) != place:
-            yield self._say(f"{name}: {place}: entry {entry_key} lowers no {code}", chunk, RESTORE)
+        seq = str(entry_key).rpartition(SETTLING)[2]
+        right = is_settling(str(entry_key) or " ") and seq.isdigit() and SETTLING + self.id + SETTLING in entry_key
+        if self.sound and not (right and self.entries):
+            text = f"{name}: {place}: {entry_key!r} is no entry that the sweep could have posted"
+            yield self._say(text, chunk, RESTORE)
 
     # --- what follows from the stream
 

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from club_ledger import items
 from club_ledger.erasing import erase_member
+from club_ledger.items import VersionedItem
 from club_ledger.store import SETTLED_AT_ONCE, connect
 from club_ledger.undoing import Left, Undone
 from club_rules.account import rebuild
 from club_rules.errors import NotFound
-from tests.integration.harness import PROGRAMS, Club, days, line, order
+from tests.integration.harness import PROGRAMS, Club, days, everything, line, order
 from tests.integration.test_brake import DAY, a_night_to_undo, patient, small, undo
 
 __all__ = ["small"]  # a fixture that every test here has, as the tests that it comes from
@@ -56,3 +58,19 @@ def test_a_run_that_there_is_not_is_refused_by_its_code(club: Club) -> None:
     with pytest.raises(NotFound, match="there is no such run") as refused:
         undo(club, "DemotionSweep#2026-11-22T00:35:00Z#nobody")
     assert refused.value.code == "sweep_not_found"
+
+
+def test_what_another_run_posted_in_place_of_what_was_reserved_is_not_given_back(club: Club) -> None:
+    # Two runs at once, and an expiry between the reading and the writing: seed 12738 of the simulation.
+    (member_id,), run_id = a_night_to_undo(club, 1)
+    (noted,) = connect(club.table, lambda: 8).sweep_chunks(run_id)
+    as_it_was = {place: key for place, key in noted[member_id].items() if not place.startswith("club#")}
+    reserved = {**as_it_was, "club#A4": noted[member_id]["club#A3"]}  # it fell from A3, by this number
+    for item in everything(club.table):
+        if item["pk"]["S"] == items.sweep_key(run_id) and item["sk"]["S"].startswith(items.CHUNK):
+            version = int(item["version"]["N"]) + 1
+            VersionedItem(item["pk"]["S"], item["sk"]["S"], version=version, body={member_id: reserved}).save()
+
+    assert undo(club, run_id, DAY + timedelta(hours=1)) == Undone(now=1, before=0, left=[], open_shards=0)
+
+    assert list(club.entries(member_id)[-1]["parts"]) == ["crowns"]

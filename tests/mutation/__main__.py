@@ -33,7 +33,7 @@ PLUGINS = {"club_rules": [], "club_ledger": ["-p", "tests.mutation.quick_store"]
 TESTS: dict[str, list[str]] = {
     "club_rules": [
         "tests/unit",
-        *_without("unit", "calendar", "http", "languages", "logs", "programs_deployed", "report"),
+        *_without("unit", "calendar", "http", "languages", "logs", "report"),
     ],
     "club_ledger": [
         "tests/integration",

@@ -20,6 +20,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from _pytest.tmpdir import tmppath_result_key
 
 from tests.mutation.coverage_of_tests import Covered
 from tests.mutation.mutants import Mutant
@@ -74,6 +75,7 @@ class Loop:
     _items: dict[str, pytest.Item] = field(default_factory=dict)
     _killers: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     _breadth: list[int] = field(default_factory=list)
+    _sound: set[str] = field(default_factory=set)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -190,13 +192,33 @@ class Loop:
         found = {0: "survived", 1: "killed"}.get(code, "timeout" if code < 0 else "broken")
         verdict = Verdict(child.mutant, found, test, len(child.chosen), child.of, time.monotonic() - child.began)
         if found == "killed" and test is not None:
+            self._hold_sound(test)
             self._killers[child.mutant.name.partition("#")[0]][self.covered.tests.index(test)] += 1
         self.done(verdict)
+
+    def _hold_sound(self, test: str) -> None:
+        """Raises where a test that has caught a mutant fails without any: it would catch them all."""
+        if test in self._sound:
+            return
+        pid = os.fork()
+        if pid == 0:
+            _be_quiet()
+            try:
+                _go_through(self._items[test], None)
+            except pytest.skip.Exception:
+                pass
+            except BaseException:  # noqa: BLE001 - whatever it raises, there is no mutant
+                os._exit(1)
+            os._exit(0)
+        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+            raise RuntimeError(f"{test} fails without any mutant: it can't judge")
+        self._sound.add(test)
 
 
 def _go_through(item: pytest.Item, following: pytest.Item | None) -> None:
     """One test. Raises what it raises: pytest's own way would write a report first, which takes longer than most."""
     item._initrequest()  # type: ignore[attr-defined]
+    item.stash[tmppath_result_key] = {}  # else what takes away a test's directory misses its report, and raises
     item.ihook.pytest_runtest_setup(item=item)
     item.ihook.pytest_runtest_call(item=item)
     item.ihook.pytest_runtest_teardown(item=item, nextitem=following)

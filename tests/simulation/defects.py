@@ -148,7 +148,7 @@ _LEDGER = (
     ),
     defect(
         "released-only-the-first-time",
-        "a repeat after a crash does not go on with what was parked",
+        "neither a repeat after a crash nor what comes later goes on with what was parked",
         POSTING,
         """            if self.event.type == "order.completed":
                 self._release(*self._settled())
@@ -156,6 +156,13 @@ _LEDGER = (
 """,
         """            return False
 """,
+        Replacement(
+            POSTING,
+            """        if may_release(order):
+            # a release""",
+            """        if False:
+            # a release""",
+        ),
         Replacement(
             POSTING,
             """        if may_release(posting.order):
@@ -239,10 +246,10 @@ _INBOX = (
         INBOX,
         """        except ClubError as error:
             outcome.dead.append((record, error))
-        except Exception""",
+        except Exception as error:  # noqa: BLE001 - whatever""",
         """        except ClubError:
             outcome.repeated += 1
-        except Exception""",
+        except Exception as error:  # noqa: BLE001 - whatever""",
     ),
     defect(
         "letter-lost",

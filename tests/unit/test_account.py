@@ -25,8 +25,10 @@ from club_rules.account import (
     stored_tiers,
 )
 from club_rules.posting import erase
+from club_rules.programs import Programs
+from club_rules.settling import settle
 from tests.oracle.histories import random_history
-from tests.unit.member import PROGRAMS, Engine, Member, after, line, noon
+from tests.unit.member import PROGRAMS, Engine, Member, after, changed, line, noon
 
 DAY = "2026-03-10"
 # What has left the account for pages of its own, and what no fold knows, is not stored with it.
@@ -101,6 +103,7 @@ def test_a_new_account_holds_nothing() -> None:
 def test_what_is_stored_is_what_is_read_again() -> None:
     account = busy_member().account
     account.version = 7
+    account.program("club").also = [4, 5]
     held = everything(account)
     assert any(state["passed"] for state in held["programs"].values())
     assert (held["registered"], held["marks_pages"], held["journal_pages"] > 1) == (True, 1, True)
@@ -109,6 +112,20 @@ def test_what_is_stored_is_what_is_read_again() -> None:
     again = account.clone()
     assert everything(again) == held
     assert again.version == 7
+
+
+def test_a_copy_is_independent() -> None:
+    member = Member()
+    member.buys("o-1", line("9.00"), on=DAY)
+    member.does("visit.recorded")
+    account = member.account
+    held, again = copy.deepcopy(everything(account)), account.clone()
+    state = again.program("crowns")
+    for table in (state.days, state.months, again.program("club").sellers, again.program("club").items):
+        assert table
+        for use in table.values():
+            use.clear()
+    assert everything(account) == held
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -252,6 +269,8 @@ def test_a_row_of_what_fell_due_leaves_out_what_its_reader_knows() -> None:
     assert read_journal_row("2026-03-10 ~expiry", "m-1", 4).key == "~expiry~m-1~4"
     with pytest.raises(ValueError, match="is no row of a journal"):
         read_journal_row("2026-03-10 2026-03-09 2026-03-08 e-1", "m-1", 4)
+    with pytest.raises(ValueError, match="not enough values"):
+        read_journal_row("2026-03-10\te-1", "m-1", 4)
 
 
 def test_what_no_event_can_ask_for_any_more_is_dropped() -> None:
@@ -270,3 +289,34 @@ def test_what_no_event_can_ask_for_any_more_is_dropped() -> None:
     member.on(after(DAY, 366 + 365))
     assert (set(kept.days), set(kept.sellers), set(kept.items)) == (set(), {"s-3"}, {"i-3"})
     assert kept.months == {}
+
+
+def test_an_entry_that_takes_what_is_not_there_leaves_nothing_behind() -> None:
+    """The fold goes on over an entry that was spoilt: it is the balance that says what is wrong."""
+    account = Account("m-1")
+    day = noon(DAY).toordinal()
+    part = {
+        "kind": "expiry",
+        "points": 0,
+        "lots": [[day, 0]],
+        "penalties": [["v-1", None]],
+        "days": [[day, "orders", 0]],
+    }
+    entry = {"seq": 1, "key": "~expiry~m-1~1", "posted_at": f"{DAY}T00:00:00Z", "occurred_at": f"{DAY}T00:00:00Z"}
+    apply_entry(account, {**entry, "parts": {"club": part}})
+    state = account.program("club")
+    assert (state.lots, state.penalties, state.days) == ({}, {}, {})
+
+
+def test_an_expiry_is_held_back_only_for_a_review_before_it() -> None:
+    """The review of day 30 is followed by one on day 31, on which the second lot left: it waits for nothing more."""
+    data = changed("club", window_days=30, demotion={"to": "one_down"}, privileges=[])
+    member = Member(Programs([data]))
+    member.is_given(2000, on=DAY)
+    member.is_given(1, on=after(DAY, 1))
+    late = noon(after(DAY, 40))
+    member.settle(late, expiries_only=True)
+    state = member.account.program("club")
+    assert [row[0] for row in state.passed] == [noon(after(DAY, 31)).toordinal()]
+    settle(member.account, member.programs, late, at_most=1)
+    assert (state.tier, state.review_on, state.passed) == (3, noon(after(DAY, 31)).toordinal(), [])

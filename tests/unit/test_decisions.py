@@ -420,6 +420,206 @@ def test_a_decision_id_follows_from_kind_and_request() -> None:
     assert len(expected) <= 64
 
 
+def test_requests_are_called_by_what_they_ask_for() -> None:
+    asked, escalated = parse_refund_request(refund_body(), PROGRAMS), parse_dispute_request(dispute_body())
+    assert (asked.request_id, asked.decision_id) == ("r-1", decision_id("expedited_refund", "r-1"))
+    assert (escalated.request_id, escalated.decision_id) == ("r-1", decision_id("dispute_acceleration", "r-1"))
+    decided = (refund()["decision_id"], dispute()["decision_id"])
+    assert decided == (asked.decision_id, escalated.decision_id)
+
+
+AN_ID = "is required: an id, as a string"
+AN_INSTANT = "an RFC 3339 instant with an offset"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            {},
+            [
+                ("/request_id", "missing", AN_ID),
+                ("/member_id", "missing", AN_ID),
+                ("/order_id", "missing", AN_ID),
+                ("/dispute_id", "missing", AN_ID),
+                ("/refund", "missing", "is required: an object"),
+                ("/order_eligible", "missing", "is required: true or false"),
+            ],
+        ),
+        (refund_body(amount="0.00"), [("/refund/amount", "out_of_range", "must be more than zero")]),
+        (
+            refund_body(carrier=7, tracking_number=" ", first_scan_at=7),
+            [
+                ("/return_shipment/carrier", "invalid_type", "must be a string"),
+                ("/return_shipment/tracking_number", "invalid_value", "must be 1 to 64 printable characters"),
+                ("/return_shipment/first_scan_at", "invalid_type", f"must be {AN_INSTANT}"),
+            ],
+        ),
+        (
+            refund_body(tracking_number="t" * 65, seller_approved_at="1969-12-31T23:59:59Z", first_scan_at="noon"),
+            [
+                ("/seller_approved_at", "out_of_range", "must not be before 1970-01-01T00:00:00Z"),
+                ("/return_shipment/tracking_number", "invalid_value", "must be 1 to 64 printable characters"),
+                (
+                    "/return_shipment/first_scan_at",
+                    "invalid_instant",
+                    f"must be {AN_INSTANT}, such as 2026-11-22T10:15:00Z",
+                ),
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said_in_plain_words(body: Body, expected: list[tuple[str, str, str]]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_refund_request(body, PROGRAMS)
+    assert caught.value.errors == expected
+
+
+def test_the_longest_text_and_the_first_instant_are_taken() -> None:
+    body = refund_body(tracking_number="t" * 64, seller_approved_at="1970-01-01T00:00:00Z")
+    assert parse_refund_request(body, PROGRAMS).shipment == ("Post", "t" * 64, None)
+
+
+# --- what a certificate says of each check, to the letter ---------------------------------------------------
+
+SCANNED = {"first_scan_required": True}
+STRICT = {"hours": 24, "approvals_at_most": 1, "value_at_most_limits": 1}
+
+
+def without_privileges() -> Programs:
+    return programs_with(lambda data: data.update(privileges=[]))
+
+
+def told(decision: Decision) -> str:
+    return "\n".join(f"{each['code']}: {each['detail']}" for each in decision["checks"])
+
+
+def test_the_certificate_of_an_approval() -> None:
+    assert (
+        told(refund())
+        == """\
+switched_on: The switch for all programs is on.
+program_enabled: Program club has this privilege switched on.
+tier_entitles: Tier A3 has this privilege.
+refund_is_full: The refund asked for is full.
+amount_within_limit: The amount, 25.00, is within the limit of the tier, 25.00.
+amount_within_order: The amount, 25.00, is within what remains of the order, 25.00.
+order_is_members: The member's ledger holds order o-1.
+order_eligible: The order is eligible.
+seller_approved: The seller approved at 2026-11-22T10:15:00Z.
+return_shipped: There is a tracking number of the return.
+not_paid_before: An expedited refund of order o-1 was not approved before.
+velocity_count: With this one, the number of approvals in the last 720 hours, 1, is within the program's limit, 5.
+velocity_value: With this one, the value of approvals in the last 720 hours, 25.00, is within the limit of the tier \
+in value, 100.00."""
+    )
+
+
+def test_the_certificate_where_everything_fails() -> None:
+    body = refund_body(amount="25.01", kind="partial", order_eligible=False, first_scan_at="2026-11-22T10:16:00Z")
+    body["seller_approved_at"] = "2026-11-22T10:15:01Z"
+    programs = with_refunds(enabled=False, velocity=STRICT, **SCANNED)
+    decision = refund(body, is_paid=True, programs=programs, switched_on=False, approvals=[(NOW, 1)])
+    assert (
+        told(decision)
+        == """\
+switched_on: The switch for all programs is off.
+program_enabled: Program club has this privilege switched off.
+tier_entitles: Tier A3 has this privilege.
+refund_is_full: The refund asked for is partial.
+amount_within_limit: The amount, 25.01, is above the limit of the tier, 25.00.
+amount_within_order: The amount, 25.01, is above what remains of the order, 25.00.
+order_is_members: The member's ledger holds order o-1.
+order_eligible: The order is not eligible.
+seller_approved: At the moment of decision it is still to come that the seller approved.
+return_shipped: At the moment of decision it is still to come that the carrier first scanned the return.
+not_paid_before: An expedited refund of order o-1 was approved before.
+velocity_count: With this one, the number of approvals in the last 24 hours, 2, is above the program's limit, 1.
+velocity_value: With this one, the value of approvals in the last 24 hours, 25.02, is above the limit of the tier \
+in value, 25.00."""
+    )
+
+
+def test_the_certificate_where_there_is_nothing_to_compare_with() -> None:
+    body = refund_body(return_shipment=None, seller_approved_at=None)
+    decision = refund(body, tier="A2", held={}, programs=with_refunds(velocity=None, **SCANNED))
+    assert (
+        told(decision)
+        == """\
+switched_on: The switch for all programs is on.
+program_enabled: Program club has this privilege switched on.
+tier_entitles: This privilege begins at tier A3, held is A2.
+refund_is_full: The refund asked for is full.
+amount_within_limit: Tier A2 has no limit to compare with.
+amount_within_order: The order is not held in the member's ledger, so there is no value to compare with.
+order_is_members: The member's ledger does not hold order o-1 yet.
+order_eligible: The order is eligible.
+seller_approved: It is not known yet that the seller approved.
+return_shipped: There is no tracking number of the return yet.
+not_paid_before: An expedited refund of order o-1 was not approved before.
+velocity_count: The program limits neither the number nor the value of approvals.
+velocity_value: The program limits neither the number nor the value of approvals."""
+    )
+    waived = refund(tier="A2", held={}, programs=with_refunds(order_in_ledger_required=False))
+    assert check(waived, "order_is_members")["detail"] == ("The member's ledger does not hold order o-1, nor has to.")
+    assert check(waived, "velocity_value")["detail"] == (
+        "The tier has no limit, of which the limit in value would be a multiple."
+    )
+
+
+def test_the_certificate_where_no_tier_has_the_privilege() -> None:
+    for decision in (refund(programs=without_privileges()), dispute(programs=without_privileges(), tier="A3")):
+        assert check(decision, "program_enabled")["detail"] == "Program club has this privilege switched off."
+        assert check(decision, "tier_entitles") == {
+            "code": "tier_entitles",
+            "outcome": "fail",
+            "detail": "No tier of program club has this privilege.",
+            "actual": "A3",
+            "required": "none",
+        }
+
+
+def test_a_program_that_does_not_ask_for_a_scan_needs_none() -> None:
+    assert refund(programs=with_refunds(first_scan_required=None))["decision"] == "approved"
+
+
+def test_the_certificate_of_a_dispute() -> None:
+    assert (
+        told(dispute())
+        == """\
+switched_on: The switch for all programs is on.
+program_enabled: Program club has this privilege switched on.
+tier_entitles: Tier A4 has this privilege.
+dispute_escalated: The dispute was escalated at 2026-11-22T10:15:00Z.
+not_accelerated_before: Dispute d-1 was not accelerated before."""
+    )
+    decision = dispute(dispute_body(escalated_at=None), tier="A3", is_accelerated=True)
+    assert (
+        told(decision)
+        == """\
+switched_on: The switch for all programs is on.
+program_enabled: Program club has this privilege switched on.
+tier_entitles: This privilege begins at tier A4, held is A3.
+dispute_escalated: It is not known yet that the dispute was escalated.
+not_accelerated_before: Dispute d-1 was accelerated before."""
+    )
+
+
+def test_each_kind_is_decided_by_the_program_that_has_it() -> None:
+    files = [copy.deepcopy(PROGRAMS.versions(each)[0].data) for each in PROGRAMS.ids]
+    club, crowns = files[0], files[1]
+    acceleration = privilege(club, "dispute_acceleration")
+    club["privileges"].remove(acceleration)
+    crowns["privileges"].append({**acceleration, "from_tier": "Gold"})
+    programs = Programs(files)
+    assert (refund(programs=programs)["program"], dispute(programs=programs)["program"]) == ("club", "crowns")
+    refunds = privilege(club, "expedited_refund")
+    club["privileges"].remove(refunds)
+    crowns["privileges"].append({**refunds, "limits": {"Gold": "25.00"}})
+    assert refund(programs=Programs(files))["program"] == "crowns"
+    assert deciding_program(without_privileges(), "expedited_refund", NOW).id == "club"
+
+
 # --- expedited refunds: the decision ------------------------------------------------------------------------
 
 

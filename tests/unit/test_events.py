@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,14 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from club_rules.errors import InvalidInput
+from club_rules.errors import FIELD_ERRORS_MAX, InvalidInput
 from club_rules.events import (
     EVENT_TYPES,
     ActivityEvent,
+    _reader_of_ids,
+    _Reading,
     parse_event,
     wire_event,
 )
-from club_rules.fields import FIELD_ERRORS_MAX
 from club_rules.json_text import RepeatedKeys, load_json
 
 NOW = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
@@ -219,6 +221,21 @@ def test_days_are_judged_by_the_date_of_now_in_utc() -> None:
         ("/data/birthday", "out_of_range"),
     ]
     assert parse(born_tomorrow, now=NOW + timedelta(days=1)).data["birthday"] == "2026-11-23"
+
+
+def test_the_clock_s_own_zone_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = NOW.replace(hour=23)
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Pacific/Kiritimati")  # there it is the 23rd already
+        time.tzset()
+        assert faults(with_data("member.registered", birthday="2026-11-23"), late) == [
+            ("/data/birthday", "out_of_range"),
+        ]
+    time.tzset()
+
+
+def test_the_first_instant_of_1970_is_taken() -> None:
+    assert parse(raw(occurred_at="1970-01-01T00:00:00Z")).occurred_at == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 # --- the same content, other content ------------------------------------------------------------------------
@@ -502,6 +519,128 @@ def test_all_bad_fields_are_named_not_only_the_first() -> None:
         assert pointer in caught.value.detail
 
 
+AN_ID = "must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or digit"
+NO_FIELD = "is not a field of this object"
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (raw(more=1), ["/more: is not a field of this object"]),
+        (raw(occurred_at=7), ["/occurred_at: must be an RFC 3339 instant with an offset"]),
+        (
+            raw(occurred_at="yesterday"),
+            ["/occurred_at: must be an RFC 3339 instant with an offset, such as 2026-11-22T10:15:00Z"],
+        ),
+        (raw(occurred_at="2026-11-22T10:20:01Z"), ["/occurred_at: is more than 5 minutes in the future"]),
+        (raw(occurred_at="1969-12-31T23:59:59Z"), ["/occurred_at: must not be before 1970-01-01T00:00:00Z"]),
+        ({name: value for name, value in raw().items() if name != "data"}, ["/data: is required"]),
+        (
+            with_data("member.registered", country="Germany", birthday=7, registered_on="2026-11-23"),
+            [
+                "/data/registered_on: must not be in the future",
+                "/data/birthday: must be a day, such as 2026-11-22",
+                "/data/country: must be an ISO 3166-1 alpha-2 code in capitals, such as DE",
+            ],
+        ),
+        (with_data("member.updated", birthday="1984-02-30"), ["/data/birthday: must be a day that the calendar has"]),
+        (
+            raw("order.refunded", data={"order_id": "o-1"}),
+            ["/data: one of full, lines, or amount with currency is required"],
+        ),
+        (
+            with_data("order.refunded", full=1, lines=[], amount="1.00", currency="USD"),
+            [
+                "/data/lines: can't stand beside full",
+                "/data/amount: can't stand beside full",
+                "/data/full: must be true, or be left out",
+                "/data/lines: must hold at least one line",
+            ],
+        ),
+        (
+            raw("order.refunded", data={"order_id": "-", "more": 1, "full": True, "currency": "USD"}),
+            [f"/data/more: {NO_FIELD}", f"/data/order_id: {AN_ID}", "/data/currency: can't stand beside full"],
+        ),
+        (
+            raw("order.refunded", data={"order_id": "o-1", "lines": [7, {"item_id": "-", "quantity": 0, "more": 1}]}),
+            [
+                "/data/lines/0: must be an object",
+                f"/data/lines/1/more: {NO_FIELD}",
+                f"/data/lines/1/item_id: {AN_ID}",
+                "/data/lines/1/quantity: must be from 1 to 1000000",
+            ],
+        ),
+        (
+            raw("promotion.awarded", data={"more": 1, "campaign_id": "c-1", "points": 10_001, "program": "vip"}),
+            [
+                f"/data/more: {NO_FIELD}",
+                "/data/points: must be from 1 to 10000",
+                "/data/program: must be one of club, crowns",
+            ],
+        ),
+        (
+            with_data("violation.confirmed", more=1, kind="theft"),
+            [
+                f"/data/more: {NO_FIELD}",
+                "/data/kind: must be one of coupon_fraud, extortion, return_abuse, spam",
+            ],
+        ),
+        (
+            with_data("price.dropped", more=1, item_id="-", old_price=12.5, new_price="1", currency="EUR"),
+            [
+                f"/data/more: {NO_FIELD}",
+                f"/data/item_id: {AN_ID}",
+                "/data/currency: must be USD",
+                "/data/old_price: must be a decimal string, never a number",
+                '/data/new_price: must be a decimal string with exactly the decimals of EUR, such as "12.50"',
+            ],
+        ),
+        (
+            with_data("order.completed", currency=7, lines="all"),
+            ["/data/currency: must be an ISO 4217 code", "/data/lines: must be a list of 1 to 500 lines"],
+        ),
+        (with_data("order.completed", lines=[LINE] * 501), ["/data/lines: must hold at most 500 lines"]),
+        (with_line(category=7), ["/data/lines/0/category: must be a string"]),
+        (with_line(category=""), ["/data/lines/0/category: must be 1 to 64 printable characters"]),
+        (with_data("order.completed", flags="gift"), ["/data/flags: must be a list of flags"]),
+        (with_data("order.completed", flags=["gift"] * 501), ["/data/flags: must hold at most 5 flags"]),
+        (
+            with_data("order.completed", flags=["gift"] * 500),
+            [f"/data/flags/{n}: stands in the list already" for n in range(1, 500)],
+        ),
+        (
+            with_data("order.completed", flags=["gift", 7, "wrapped"]),
+            [
+                "/data/flags/1: must be a string",
+                "/data/flags/2: must be one of fraudulent, gift, preferential_shipping, preorder, prepaid",
+            ],
+        ),
+        (with_data("review.posted", more=1, item_id="-"), [f"/data/more: {NO_FIELD}", f"/data/item_id: {AN_ID}"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(event: object, expected: list[str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse(event)
+    assert [f"{error.pointer}: {error.detail}" for error in caught.value.errors] == expected
+
+
+def test_a_list_of_flags_without_end_is_not_looked_at() -> None:
+    assert faults(with_data("order.completed", flags=["gift"] * 501)) == [("/data/flags", "too_many")]
+
+
+def test_the_reader_of_ids_names_what_is_no_id_and_what_is_no_field() -> None:
+    """By itself: those of the types were made when the module was read."""
+    read = _reader_of_ids("a_id", "b_id")
+    reading = _Reading(NOW, PROGRAMS)
+    assert read({"a_id": "a-1", "b_id": "b-1"}, reading) == {"a_id": "a-1", "b_id": "b-1"}
+    assert reading.errors == []
+    assert read({"a_id": "a-1", "c_id": "c-1"}, reading) == {"a_id": "a-1", "b_id": ""}
+    assert reading.errors == [
+        ("/data/c_id", "unknown_field", NO_FIELD),
+        ("/data/b_id", "missing", "is required: an id, as a string"),
+    ]
+
+
 def test_an_event_of_unknown_type_has_its_other_fields_named_too() -> None:
     event = raw(type="order.lost", event_id="", member_id="m 1", occurred_at="now", extra=1)
 
@@ -766,6 +905,22 @@ def test_what_only_python_takes_for_json_is_refused(text: str) -> None:
     assert caught.value.code == "invalid_json"
 
 
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        (b"\xff", "must be UTF-8"),
+        ("1e999", "must be JSON: a number is too large"),
+        ("[" * 33 + "]" * 33, "must be nested at most 32 levels deep"),
+        ("[1,]", "must be JSON: "),
+    ],
+)
+def test_what_is_wrong_with_a_text_is_said_in_plain_words(text: str | bytes, detail: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load_json(text)
+    (error,) = caught.value.errors
+    assert error.detail.startswith(detail) if detail.endswith(" ") else error.detail == detail
+
+
 def test_repeated_keys_are_refused_and_named() -> None:
     with pytest.raises(InvalidInput) as caught:
         load_json('{"a":1,"b":2,"a":3,"b/c":4,"b/c":4,"a":5}')
@@ -773,8 +928,9 @@ def test_repeated_keys_are_refused_and_named() -> None:
         ("/a", "duplicate_key"),
         ("/b~1c", "duplicate_key"),
     ]
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as deferred:
         load_json('{"a":1,"a":1}', defer=True)
+    assert deferred.value.errors == [("/a", "duplicate_key", "stands more than once in this object")]
 
 
 def test_what_is_wrong_with_one_event_can_be_left_to_its_check() -> None:

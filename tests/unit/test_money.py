@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from club_rules import money
 from club_rules.money import CURRENCIES, AmountRangeError, format_money, minor_digits, parse_money
 
 
@@ -35,7 +36,7 @@ def test_an_amount_is_read_and_written(text: str, currency: str, minor: int) -> 
     ],
 )
 def test_an_amount_above_the_highest_is_told_apart(text: str, currency: str) -> None:
-    with pytest.raises(AmountRangeError, match="at most"):
+    with pytest.raises(AmountRangeError, match=r"^must be at most 999999999\.99$"):
         parse_money(text, currency)
 
 
@@ -79,13 +80,32 @@ def test_decimals_are_exactly_those_of_the_currency() -> None:
         parse_money("12.50", "BHD")
 
 
+@pytest.mark.parametrize(
+    ("decimals", "rest", "written", "not_written"),
+    [
+        (0, (0, 1, 999_999_999), ("0", "10"), ("", "01", "1.0", "XX0XX")),
+        (2, (3, 100, 99_999_999_999), ("0.00", "10.25"), ("0", "01.00", "1.0", "1.000", "1x00")),
+        (3, (4, 1000, 999_999_999_990), ("0.000", "10.250"), ("0", "1.00", "1.0000")),
+    ],
+)
+def test_a_form_by_its_decimals(
+    decimals: int, rest: tuple[int, int, int], written: tuple[str, ...], not_written: tuple[str, ...]
+) -> None:
+    """By itself: those of the currencies were made when the module was read."""
+    form = money._form(decimals)
+    assert (form.tail, form.factor, form.minor_max) == rest
+    assert type(form.minor_max) is int
+    assert all(map(form.fullmatch, written))
+    assert not any(map(form.fullmatch, not_written))
+
+
 @pytest.mark.parametrize("currency", ["", "usd", "XXX", "US", "USDX"])
 def test_an_unknown_currency_is_refused(currency: str) -> None:
-    with pytest.raises(ValueError, match="ISO 4217"):
+    with pytest.raises(ValueError, match=r"^the currency must be an ISO 4217 code$"):
         parse_money("12.50", currency)
-    with pytest.raises(ValueError, match="ISO 4217"):
+    with pytest.raises(ValueError, match=r"^the currency must be an ISO 4217 code$"):
         format_money(1250, currency)
-    with pytest.raises(ValueError, match="ISO 4217"):
+    with pytest.raises(ValueError, match=r"^the currency must be an ISO 4217 code$"):
         minor_digits(currency)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from club_rules import program_check
 from club_rules import programs as module
 from club_rules.messages import messages_for
-from club_rules.program_check import check_program, check_versions
-from club_rules.programs import InvalidProgram, Programs, check_file, load_programs
+from club_rules.program_check import Check, check_program, check_versions, fields, one_of, table, whole
+from club_rules.programs import InvalidProgram, Program, Programs, Purchase, check_file, load_programs
 from club_rules.standing import Counts
 from club_rules.views import statement_entry, summary
 from tests.unit.member import SHIPPED, Member, after, changed, line, noon, reconcile
@@ -241,6 +243,35 @@ FAULTS: list[tuple[str, str, Any, str]] = [
     ("vip", "/rewards/retention_coupons/Gold", "10", "/rewards/retention_coupons/Gold: expected an amount in USD"),
     ("vip", "/import_allowance/RU", "1000", "/import_allowance/RU: expected an amount in USD such as"),
     ("vip", "/import_allowance/RU", 1000, "/import_allowance/RU: expected an amount in quotes such as"),
+    ("club", "/title", "x" * 501, '/title: expected a text of 1 to 500 characters, found "xxx'),
+    # what was found is shown, and what there would have been
+    ("club", "/time_zone", "Mars", '/time_zone: expected an IANA time zone such as "Europe/Moscow", found "Mars"'),
+    (
+        "club",
+        "/demotion/basis",
+        "week",
+        '/demotion/basis: expected "window" (reviewed daily) or "period" (held for so many days), found "week"',
+    ),
+    (
+        "club",
+        "/privileges/1/from_tier",
+        "A9",
+        '/privileges/1/from_tier: the tier "A9" is not among this program\'s tiers: A0, A1, A2, A3, A4',
+    ),
+    ("club", "/privileges/1/code", [], "/privileges/1/code: expected letters"),
+    ("club", "/tiers/4/from", 10**9 + 1, "/tiers/4/from: expected a whole number of points, found 1000000001"),
+    (
+        "crowns",
+        "/rewards/anniversary_gift/from_tier",
+        "Iron",
+        '/rewards/anniversary_gift/from_tier: the tier "Iron" is not',
+    ),
+    (
+        "crowns",
+        "/rewards/anniversary_gift/gift/value",
+        "1",
+        "/rewards/anniversary_gift/gift/value: expected an amount in USD",
+    ),
 ]
 
 
@@ -253,6 +284,54 @@ def test_a_fault_is_named_by_its_place_and_what_is_expected(
 ) -> None:
     found = check_program(edited(program, pointer, value))
     assert any(each.startswith(message) for each in found), found
+
+
+def endless() -> list[Any]:
+    found: list[Any] = []
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+
+def worst(value: Any, where: str) -> Iterator[str]:
+    """A check that nothing passes."""
+    yield f"{where}: {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("make", "value", "expected"),
+    [
+        (lambda: whole(1, 3), 1, []),
+        (lambda: whole(1, 3), 3, []),
+        (lambda: whole(1, 3), 0, ["/x: expected a whole number from 1 to 3, found 0"]),
+        (lambda: whole(1, 3), 4, ["/x: expected a whole number from 1 to 3, found 4"]),
+        (lambda: whole(1, 3), True, ["/x: expected a whole number from 1 to 3, found true"]),
+        (lambda: one_of("a", "b"), "b", []),
+        (lambda: one_of("a", "b"), "c", ['/x: expected one of a, b, found "c"']),
+        (lambda: fields({}), {"y": 1}, ["/x/y: unknown field; known here: none"]),
+        (
+            lambda: fields({"a": worst}, {"b": worst}),
+            {"b": 1, "c/d": 2},
+            ["/x/a: missing", "/x/b: 1", "/x/c~1d: unknown field; known here: a, b"],
+        ),
+        (lambda: fields({}), "y" * 98, [f'/x: expected an object, found "{"y" * 98}"']),
+        (lambda: fields({}), "y" * 99, [f'/x: expected an object, found "{"y" * 96}...']),
+        (lambda: fields({}), endless(), ["/x: expected an object, found something nested without end"]),
+        (lambda: fields({}), [], ["/x: expected an object, found []"]),
+        (lambda: program_check.each(worst), [], []),
+        (lambda: program_check.each(worst), [7, 8], ["/x/0: 7", "/x/1: 8"]),
+        (lambda: program_check.each(worst, 1), [7], ["/x/0: 7"]),
+        (lambda: program_check.each(worst, 1), [], ["/x: expected a list of at least 1, found []"]),
+        (lambda: program_check.each(worst), {}, ["/x: expected a list of at least 0, found {}"]),
+        (lambda: table(worst), {"a/b": 7}, ["/x/a~1b: 7"]),
+        (lambda: table(worst, ("a", "b")), {"b": 7, "c": 8}, ["/x/b: 7", "/x/c: expected one of a, b", "/x/c: 8"]),
+        (lambda: table(worst), {}, ["/x: expected an object with at least one entry, found {}"]),
+        (lambda: table(worst), [7], ["/x: expected an object with at least one entry, found [7]"]),
+    ],
+)
+def test_a_check_of_one_kind(make: Callable[[], Check], value: Any, expected: list[str]) -> None:
+    """Made here: those of the programs were made when the module was read."""
+    assert list(make()(value, "/x")) == expected
 
 
 def test_every_fault_is_named_not_only_the_first() -> None:
@@ -285,6 +364,44 @@ def test_every_fault_of_sense_is_named_too() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("pointer", "value", "expected"),
+    [
+        # the tiers can be read all the same
+        ("/window_days", 0, ["/tiers/1/from", "/window_days"]),
+        # in what the thresholds are is not known
+        ("/measure", "steps", ["/measure"]),
+        ("/measure", REMOVED, ["/measure"]),
+        ("/currency", "XXX", ["/currency"]),
+        ("/currency", REMOVED, ["/currency"]),
+        ("/tiers", REMOVED, ["/tiers"]),
+        ("/tiers/2/code", "?", ["/tiers/2/code"]),
+    ],
+)
+def test_tiers_are_looked_at_where_they_can_be_read(pointer: str, value: Any, expected: list[str]) -> None:
+    data = edited("club", pointer, value)
+    if "tiers" in data:
+        data["tiers"][1]["from"] = 0
+    assert sorted(message.split(":")[0] for message in check_program(data)) == expected
+
+
+def test_of_a_file_that_is_no_object_the_file_is_named() -> None:
+    named = ["the file: expected an object, found []"]
+    assert check_program([]) == list(fields({})([], "")) == named
+    found = check_program({"tiers": [{"code": "a", "from": 1}], "measure": "points", "currency": "USD"})
+    assert "/tiers/0/from: the lowest tier starts at 0, found 1" in found
+
+
+def test_what_lies_at_its_bound_is_good() -> None:
+    assert check_program(edited("club", "/title", "x" * 500)) == []
+    assert check_program(edited("club", "/tiers/4/from", 10**9)) == []
+    assert check_program(edited("crowns", "/rewards/tier_coupons/valid_through_day", 8)) == []
+    assert check_program(edited("crowns", "/penalties/extortion/tier_days", 180)) == []
+    assert check_program(edited("crowns", "/penalties/extortion/tier_days", 181)) == [
+        "/penalties/extortion/tier_days: at most the penalty's own days, 180"
+    ]
+
+
 def test_examples_in_messages_are_of_the_programs_own_currency() -> None:
     yen = check_program(changed("club", currency="JPY"))
     assert '/earning/purchase/minimum_unit_price: expected an amount in JPY such as "25", found "2.00"' in yen
@@ -311,6 +428,12 @@ def test_what_is_no_time_zone(zone: Any) -> None:
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Moscow", "America/New_York", "Asia/Kolkata", "Pacific/Apia"])
 def test_what_is_a_time_zone(zone: str) -> None:
     assert check_program(edited("club", "/time_zone", zone)) == []
+
+
+def test_a_program_in_utc_pays_for_no_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("zoneinfo.ZoneInfo")
+    assert check_program(SHIPPED["club"]) == []
+    assert Program(SHIPPED["club"]).zone is None
 
 
 # --- whatever stands in a file
@@ -455,8 +578,15 @@ def test_faults_in_files_are_raised_together_with_the_program_they_are_in() -> N
     assert raised.value.code == "invalid_program"
     with pytest.raises(InvalidProgram, match="this version stands twice"):
         Programs([changed("club"), changed("club")])
-    with pytest.raises(InvalidProgram, match="there is no program file"):
+    with pytest.raises(InvalidProgram, match=r"^invalid_program: there is no program file$"):
         Programs([])
+
+
+def test_a_program_without_an_id_is_called_by_a_question_mark() -> None:
+    with pytest.raises(InvalidProgram) as raised:
+        Programs([edited("club", "/id", REMOVED), edited("vip", "/window_days", "x")])
+    found = 'vip: /window_days: expected a whole number from 1 to 3660, found "x"'
+    assert str(raised.value) == f"invalid_program: ?: /id: missing; {found}"
 
 
 # --- files
@@ -562,3 +692,53 @@ def test_what_a_program_answers() -> None:
         club.amount("25")
     assert club.start_of(date(2026, 3, 10).toordinal()) == datetime(2026, 3, 10, tzinfo=UTC)
     assert club.day_of(datetime(2026, 3, 10, 23, 59, 59, 999999, tzinfo=UTC)) == date(2026, 3, 10).toordinal()
+
+
+def test_what_purchases_earn_is_read_from_the_file() -> None:
+    caps = {"seller_order_cap": {"orders": 7, "days": 30}, "item_unit_cap": {"units": 4, "days": 40}}
+    data = {"points_per_currency_unit": 2, "minimum_unit_price": "1.50"}
+    full = Purchase({**data, **caps, "excluded_flags": ["gift"]}, "USD")
+    bare = Purchase(data, "USD")
+    assert {name: (getattr(full, name), getattr(bare, name)) for name in Purchase.__slots__} == {
+        "per_unit": (2, 2),
+        "minimum_price": (150, 150),
+        "seller_orders": (7, None),
+        "seller_days": (30, 0),
+        "item_units": (4, None),
+        "item_days": (40, 0),
+        "excluded_flags": (frozenset({"gift"}), frozenset()),
+    }
+
+
+def test_what_a_file_may_leave_out() -> None:
+    data = changed("vip")
+    del data["warnings"]
+    vip = Program(data)
+    assert (vip.grace, vip.warns_before, vip.cap_memory, vip.days_after_undoing) == (0, [], 0, 30)
+    assert Program(changed("club", demotion={"grace_days": 3})).grace == 3
+    caps = {"seller_order_cap": {"orders": 7, "days": 30}, "item_unit_cap": {"units": 4, "days": 40}}
+    for rules, memory in ((caps, 40), ({"seller_order_cap": caps["seller_order_cap"]}, 30), ({}, 0)):
+        club = changed("club")
+        club["earning"] = {"purchase": {"points_per_currency_unit": 1, "minimum_unit_price": "2.00", **rules}}
+        assert Program(club).cap_memory == memory
+
+
+def test_before_its_first_version_a_program_is_judged_by_it() -> None:
+    programs = Programs([changed("club", effective_from="2026-03-10")])
+    assert programs.at("club", noon("2026-03-09")) is programs.versions("club")[0]
+    with pytest.raises(KeyError, match="club 2018"):
+        programs.version("club", "2018")
+
+
+def test_the_machine_s_own_zone_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in UTC knows no zone at all; one in another gives its instants in UTC."""
+    club, vip = Program(changed("club")), Program(changed("vip", time_zone="Asia/Kolkata"))
+    day = date(2026, 3, 10).toordinal()
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Pacific/Kiritimati")
+        time.tzset()
+        found = (club.day_of(datetime(2026, 3, 10, 23, 59, tzinfo=UTC)), vip.start_of(day))
+    time.tzset()
+    assert found == (day, datetime(2026, 3, 9, 18, 30, tzinfo=UTC))
+    assert found[1].tzinfo is UTC
+    assert (club.zone, str(vip.zone)) == (None, "Asia/Kolkata")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from club_rules.program_check import WARNINGS_AT_MOST, check_program
-from club_rules.programs import Programs, check_new_version, load_programs
+from club_rules.programs import _DATA, Programs, check_new_version, load_programs
 from club_rules.warnings import next_warning
 from local.__main__ import main
 from tests.unit.member import SHIPPED, Member, after, changed, noon
@@ -44,6 +44,12 @@ def test_one_that_does_not_fit_beside_the_versions_that_there_are_is_refused(tmp
     assert any("/time_zone" in each for each in found)
     found = check_new_version(written(tmp_path, newer() | {"version": SHIPPED["club"]["version"]}), TODAY)
     assert any("stands twice" in each for each in found)
+
+
+def test_a_version_that_is_shipped_fits_beside_itself() -> None:
+    """Where it is deployed for the first time."""
+    (shipped,) = (path for path in _DATA.glob("club-*.json"))
+    assert check_new_version(shipped, date(1969, 12, 31)) == []
 
 
 def test_what_is_wrong_alone_is_told_first(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from club_rules.account import encode_account, rebuild
-from club_rules.adjustments import POINTS_MAX, parse_adjustment
+from club_rules.adjustments import POINTS_MAX, REASON_CHARS_MAX, parse_adjustment
 from club_rules.errors import InvalidInput
 from club_rules.settling import settle
 from tests.oracle.histories import History, histories
@@ -37,6 +38,12 @@ def test_content_is_all_but_the_id() -> None:
     assert len({digest(), *other}) == 7
 
 
+def test_the_digest_stays_what_it_is() -> None:
+    """It is stored: an adjustment that is asked for again after years has to be known."""
+    content = '["adjustment","m-1","club",-25,"a slip"]'
+    assert digest() == sha256(content.encode()).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("spend", "minor"), [("0.01", 1), ("-0.01", -1), ("999999999.99", 99_999_999_999), ("-12.50", -1250)]
 )
@@ -47,6 +54,70 @@ def test_spend_is_read_as_minor_units(spend: str, minor: int) -> None:
 @pytest.mark.parametrize("points", [1, -1, POINTS_MAX, -POINTS_MAX])
 def test_points_at_the_edges(points: int) -> None:
     assert parse_adjustment(body(points=points), "m-1", PROGRAMS).points == points
+
+
+def test_what_is_asked_for_is_read_whole() -> None:
+    read = parse_adjustment(body(reason="r" * REASON_CHARS_MAX), "m-1", PROGRAMS)
+    assert (read.adjustment_id, read.member_id, read.program, read.points) == ("a-1", "m-1", "club", -25)
+    assert read.reason == "r" * REASON_CHARS_MAX
+
+
+POINTS = "a whole number from -1000000 to 1000000, and not 0"
+REASON = "1 to 500 printable characters, and not only blanks"
+AN_ID = "must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or digit"
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ([], [("", "invalid_type", "must be an object")]),
+        (body(more=1), [("/more", "unknown_field", "is not a field of this object")]),
+        (body(adjustment_id="-"), [("/adjustment_id", "invalid_id", AN_ID)]),
+        (body(program="gold"), [("/program", "invalid_value", "must be one of club, crowns, vip")]),
+        (body(points=...), [("/points", "missing", f"is required: {POINTS}")]),
+        (body(points=1.0), [("/points", "invalid_type", f"must be {POINTS}")]),
+        (body(points=0), [("/points", "out_of_range", f"must be {POINTS}")]),
+        (body(points=POINTS_MAX + 1), [("/points", "out_of_range", f"must be {POINTS}")]),
+        (body(points=-POINTS_MAX - 1), [("/points", "out_of_range", f"must be {POINTS}")]),
+        (body(spend="1.00"), [("/spend", "unknown_field", "is not a field here: club measures points")]),
+        (
+            body(program="vip"),
+            [
+                ("/points", "unknown_field", "is not a field here: vip measures spend"),
+                ("/spend", "missing", "is required: a decimal string, never a number"),
+            ],
+        ),
+        (body(program="vip", points=..., spend="0.00"), [("/spend", "out_of_range", "must not be 0")]),
+        (body(program="vip", points=..., spend="-0.00"), [("/spend", "out_of_range", "must not be 0")]),
+        (
+            body(program="vip", points=..., spend="--1.00"),
+            [
+                (
+                    "/spend",
+                    "invalid_money",
+                    'must be a decimal string with exactly the decimals of USD, such as "12.50"',
+                )
+            ],
+        ),
+        (body(reason=...), [("/reason", "missing", f"is required: {REASON}")]),
+        (body(reason=7), [("/reason", "invalid_type", f"must be {REASON}")]),
+        (body(reason=" "), [("/reason", "invalid_value", f"must be {REASON}")]),
+        (body(reason="a\nb"), [("/reason", "invalid_value", f"must be {REASON}")]),
+        (body(reason="r" * (REASON_CHARS_MAX + 1)), [("/reason", "invalid_value", f"must be {REASON}")]),
+        (
+            body(adjustment_id=..., program=..., points=..., reason=...),
+            [
+                ("/adjustment_id", "missing", "is required: an id, as a string"),
+                ("/program", "missing", "is required: a string"),
+                ("/reason", "missing", f"is required: {REASON}"),
+            ],
+        ),
+    ],
+)
+def test_each_field_at_fault_is_named_in_plain_words(asked: object, expected: list[tuple[str, str, str]]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_adjustment(asked, "m-1", PROGRAMS)
+    assert caught.value.errors == expected
 
 
 _anything = st.recursive(

@@ -16,7 +16,7 @@ from club_rules.alerts import may_be_alerted
 from club_rules.program_check import check_program
 from club_rules.programs import Programs
 from tests.oracle.histories import History, histories
-from tests.unit.member import PROGRAMS, SHIPPED, Engine, Member, noon
+from tests.unit.member import PROGRAMS, SHIPPED, Engine, Member, changed, noon
 
 DROP = noon("2026-11-22")
 NIGHT = timedelta(hours=12)
@@ -68,6 +68,28 @@ def test_from_a1_on(points: int, expected: bool) -> None:
     if points:
         member.is_given(points)
     assert may_be_alerted(member.account, PROGRAMS, DROP, never) is expected
+
+
+def test_at_the_very_moment_of_the_last_posting_the_stored_tier_tells() -> None:
+    member = Member()
+    member.is_given(1, on=DROP.date().isoformat())
+    assert may_be_alerted(member.account, PROGRAMS, DROP, never)
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(0, False), (1, True), (2, True)])
+def test_on_the_day_on_which_the_tier_was_reached_it_counts_from_that_instant(hours: int, expected: bool) -> None:
+    member = Member()
+    member.does("promotion.awarded", {"campaign_id": "c", "points": 1, "program": "club"}, DROP + timedelta(hours=1))
+    member.does("visit.recorded", on=DROP + timedelta(hours=3))
+    assert told(member, DROP + timedelta(hours=hours)) is expected
+
+
+def test_where_no_entry_since_tells_the_stored_tier_does() -> None:
+    """Local days are no UTC days: the tier was reached on the day of the drop in New York, and a UTC day before."""
+    member = Member(Programs([changed("club", time_zone="America/New_York"), changed("crowns")]))
+    member.does("promotion.awarded", {"campaign_id": "c", "points": 1, "program": "club"}, DROP)
+    member.does("promotion.awarded", {"campaign_id": "c", "points": 1, "program": "crowns"}, DROP + 2 * NIGHT)
+    assert told(member, DROP + NIGHT + timedelta(hours=2))
 
 
 def test_switched_off_or_nowhere_it_is_nobodys() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from tests.unit.member import Engine, Member, after, line
+from club_rules.orders import new_order, undo
+from club_rules.programs import Programs
+from tests.unit.member import Engine, Member, after, changed, line
 
 DAY = "2026-03-10"
 
@@ -583,3 +586,84 @@ def test_members_are_apart() -> None:
     assert other.gets_all_back("o-1", DAY)["club"] == (0, ["order_not_here_yet"])
     assert isinstance(other, Engine)
     assert (one.points(), other.points()) == (17, 0)
+
+
+# --- what the shipped programs don't use
+
+
+def earning(**rules: Any) -> Member:
+    """A member of a club that earns by these rules alone, a point for each dollar of purchases among them."""
+    purchase = {"points_per_currency_unit": 1, "minimum_unit_price": "1.00"}
+    data = changed("club")
+    data["earning"] = {"purchase": purchase, **rules}
+    return Member(Programs([data]))
+
+
+def test_one_point_is_enough_for_the_daily_points() -> None:
+    assert earning(daily_shopping={"points_per_day": 5}).buys("o-1", "1.00", on=DAY)["club"] == (6, [])
+
+
+def test_daily_points_by_orders_may_be_without_end() -> None:
+    member = earning(daily_shopping={"points_per_order": 2})
+    assert [member.buys(f"o-{n}", "1.00", on=DAY)["club"] for n in range(8)] == [(3, [])] * 8
+    assert member.gets_all_back("o-3")["club"] == (-3, [])
+
+
+def test_variety_by_itself_with_several_points_a_category() -> None:
+    member = earning(variety={"points_per_category": 2, "points_per_day_at_most": 3})
+    first, second, third = (line("1.00", item=f"i-{n}", category=f"c-{n}") for n in range(3))
+    assert member.buys("o-1", first, on=DAY)["club"] == (3, [])
+    assert member.buys("o-2", second)["club"] == (2, ["daily_cap"])
+    assert member.buys("o-3", third)["club"] == (1, ["daily_cap"])
+    assert member.buys("o-4", first)["club"] == (1, [])
+    assert member.gets_all_back("o-2")["club"] == (-1, [])
+
+
+def test_without_daily_rules_a_day_is_not_kept() -> None:
+    member = earning()
+    member.buys("o-1", line("1.00", category="toys"), on=DAY)
+    assert member.account.program("club").days == {}
+    assert member.gets_all_back("o-1")["club"] == (-1, [])
+    assert "days" not in member.entries[-1]["parts"]["club"]
+
+
+def test_a_review_waits_for_its_order_in_the_programs_that_have_reviews() -> None:
+    files = [changed("club"), changed("crowns")]
+    files[0]["earning"] = {"post": {"points": 1}}
+    member = Member(Programs(files))
+    assert member.does("review.posted", {"order_id": "o-1", "item_id": "i-1"}, DAY) == {
+        "crowns": (0, ["order_not_here_yet"])
+    }
+
+
+def test_one_order_back_makes_room_for_one_of_its_seller(member: Member) -> None:
+    for number in range(10):
+        member.buys(f"o-{number}", line("2.00", item=f"i-{number}"), on=after(DAY, number))
+    member.gets_all_back("o-3")
+    assert member.buys("o-10", line("2.00", item="i-10"), on=after(DAY, 20))["club"][1] == []
+    assert member.buys("o-11", line("2.00", item="i-11"), on=after(DAY, 21))["club"][1] == ["seller_order_cap"]
+
+
+def test_a_category_goes_once_though_its_order_is_undone_twice(member: Member) -> None:
+    for number in range(2):
+        member.buys(f"o-{number}", line("9.00", item=f"i-{number}", category="books"), on=DAY)
+    member.gets_back("o-0", "9.00")
+    assert member.points("crowns") == 9 + 1 + 1
+    member.does("order.cancelled", {"order_id": "o-0"})
+    assert member.points("crowns") == 9 + 1 + 1
+    assert member.gets_all_back("o-1")["crowns"] == (-11, [])
+
+
+def test_an_item_may_stand_twice_in_a_refund() -> None:
+    lines = [{"item_id": "i-1", "seller_id": "s-1", "unit_price": 900, "quantity": 4}]
+    order = new_order({"order_id": "o-1", "lines": lines, "flags": []}, "e-1")
+    asked = {"order_id": "o-1", "lines": [{"item_id": "i-1", "quantity": n} for n in (1, 2, 5)]}
+    assert undo(order, "order.refunded", {**asked, "lines": asked["lines"][:1]}) == ({"i-1": 1}, False)
+    assert undo(order, "order.refunded", {**asked, "lines": asked["lines"][1:]}) == ({"i-1": 3}, True)
+
+
+def test_a_month_s_cap_is_whole_though_another_rule_has_used_its_own() -> None:
+    once = {"points": 5, "points_per_month_at_most": 5}
+    member = earning(contribution=once, post={"points": 1, "points_per_month_at_most": 5})
+    assert member.does("post.published", {"post_id": "p-1"}, DAY)["club"] == (1, [])
+    assert member.does("contribution.accepted", {"contribution_id": "c-1", "kind": "text"})["club"] == (5, [])

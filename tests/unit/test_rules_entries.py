@@ -242,6 +242,83 @@ def _wire_line() -> dict[str, Any]:
     return {"item_id": "i-1", "seller_id": "s-1", "category": None, "unit_price": 900, "quantity": 1}
 
 
+def test_what_was_never_bought_can_not_come_back(member: Member) -> None:
+    member.returns("o-1", i_99=1)
+    assert told(member) == alike("denied", "refund_exceeds_order", "o-1")
+
+
+def test_a_category_that_goes_is_named_by_its_rule() -> None:
+    member = Member()
+    member.buys("o-1", line("9.00", category="toys"), on=DAY)
+    member.gets_all_back("o-1")
+    assert told(member)["crowns"] == (
+        "clawback",
+        None,
+        [
+            (rule, points, "refunded", "o-1")
+            for rule, points in (("purchase", -9), ("daily_shopping", -1), ("variety", -1))
+        ],
+    )
+
+
+def test_what_a_free_thing_takes_is_told_though_it_is_nothing() -> None:
+    member = Member()
+    member.buys("o-1", "9.00", line("0.00", item="i-free"), on=DAY)
+    member.returns("o-1", i_free=1)
+    assert told(member)["vip"] == ("clawback", None, [("spend", 0, "refunded", "o-1")])
+
+
+@pytest.mark.parametrize("cap", ["seller_order_cap", "item_unit_cap"])
+def test_a_cap_is_released_by_an_entry_though_no_point_is_left_to_take(cap: str) -> None:
+    """The amount was refunded before, which releases no cap; the units come back now."""
+    limit = {"orders": 1, "days": 365} if cap == "seller_order_cap" else {"units": 1, "days": 365}
+    earning = {"purchase": {"points_per_currency_unit": 1, "minimum_unit_price": "1.00", cap: limit}}
+    data = changed("club")
+    data["earning"] = earning
+    member = Member(Programs([data]))
+    for released in (False, True):
+        member.buys("o-1", line("9.00"), on=DAY)
+        member.gets_back("o-1", "9.00")
+        if released:
+            member.returns("o-1", i_1=1)
+            assert told(member) == {"club": ("clawback", None, [])}
+        earned = (9, []) if released else (0, [cap])
+        assert member.buys("o-2", line("9.00"))["club"] == earned
+        member = Member(Programs([data]))
+
+
+def test_an_order_worth_nothing_says_so() -> None:
+    earning = {"purchase": {"points_per_currency_unit": 1, "minimum_unit_price": "0.10"}}
+    data = changed("club")
+    data["earning"] = earning
+    member = Member(Programs([data, changed("vip")]))
+    member.buys("o-1", line("0.99"), on=DAY)
+    assert told(member)["club"] == ("denied", None, [("purchase", 0, "below_one_point", None)])
+    member.buys("o-2", line("0.00"))
+    assert told(member)["vip"] == ("denied", None, [("spend", 0, "order_without_value", None)])
+
+
+def test_the_part_of_an_order_holds_these_and_no_other_fields(member: Member) -> None:
+    day = date.fromisoformat(DAY).toordinal()
+    assert member.entries[-1]["parts"]["crowns"] == {
+        "kind": "accrual",
+        "points": 10,
+        "version": "2017-06",
+        "reasons": [
+            {"rule": "purchase", "points": 9, "code": "earned", "ref": "o-1"},
+            {"rule": "daily_shopping", "points": 1, "code": "earned"},
+        ],
+        "days": [[day, "orders", 1]],
+        "lots": [[day, 10]],
+        "expires_on": day + 365,
+        "balance": 10,
+        "tier": [0, 1],
+        "set": {"tier": 1, "since": day, "review_on": None},
+        "reached": ["Silver"],
+        "receipt": member.receipts("crowns")[0],
+    }
+
+
 # --- what comes before its order
 
 
@@ -420,6 +497,45 @@ def test_an_erasure_is_an_entry_that_takes_no_point(member: Member) -> None:
 
 
 # --- settling
+
+
+def test_what_expires_says_which_days_and_what_may_be_forgotten() -> None:
+    member = Member()
+    member.is_given(5, "crowns", on="2026-01-30")
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "return_abuse"}, on=after("2026-01-30", 300))
+    first = date.fromisoformat("2026-01-30").toordinal()
+    for late, month in ((0, 0), (1, 1), (2, 1)):  # that of the day behind the last closed one: 31 January, 1 February
+        settled = member.copy()
+        state = settled.account.program("crowns")
+        state.lots = {first + late: 5}
+        (entry,) = settle(settled.account, PROGRAMS, noon(after("2026-01-30", 365 + late)))
+        assert entry == {
+            "entry_id": "expiry~m-1~3",
+            "key": "~expiry~m-1~3",
+            "member_id": "m-1",
+            "seq": 3,
+            "occurred_at": f"{after('2026-01-30', 365 + late)}T00:00:00Z",
+            "posted_at": f"{after('2026-01-30', 365 + late)}T00:00:00Z",
+            "parts": {
+                "crowns": {
+                    "kind": "expiry",
+                    "points": -5,
+                    "version": "2017-06",
+                    "lots": [[first + late, -5]],
+                    "reasons": [
+                        {
+                            "rule": "expiry",
+                            "points": -5,
+                            "code": "expired",
+                            "ref": after("2026-01-30", late),
+                        }
+                    ],
+                    "forget": [first + late, first + late, 2026 * 12 + month],
+                    "balance": -200,
+                    "tier": [0, 0],
+                }
+            },
+        }
 
 
 def test_so_many_steps_at_once_and_all_of_them_in_the_end() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from club_rules.account import encode_account
-from club_rules.explaining import explanation, posted_between, rests_on
+from club_rules.explaining import days_of_lots, explanation, lots_of, posted_between, rests_on
 from club_rules.messages import messages_for
 from club_rules.outlook import DAYS_AT_MOST, outlook
 from club_rules.positions import Position, position_at
@@ -148,6 +148,20 @@ def test_an_expiry_posted_ahead_counts_from_its_own_day() -> None:
     assert explained(member, "vip", noon("2026-04-06"), noon("2026-04-10"))["causes"] == []
 
 
+def test_all_that_was_posted_ahead_had_not_come_yet() -> None:
+    member = Member()
+    for number, day in enumerate(("2026-01-01", "2026-01-05", "2026-01-07")):
+        member.buys(f"o-{number}", f"{1000 + 100 * number}.00", on=day)
+    member.settle(noon("2026-04-10"), expiries_only=True)
+    member.settle(noon("2026-04-10"))
+    measures = {}
+    for number in range(1, 8):
+        found = position_at(member.entries, "vip", noon(f"2026-04-0{number}"))
+        assert found is not None
+        measures[number] = found.measure
+    assert measures == {**dict.fromkeys(range(1, 5), 2300_00), 5: 1200_00, 6: 1200_00, 7: 0}
+
+
 def test_what_was_recorded_later_says_so() -> None:
     member = Member()
     member.buys("o-1", "100.00", on="2026-03-01")
@@ -196,9 +210,15 @@ def test_a_receipt_reads_like_an_answer_that_a_person_would_give() -> None:
         "The shortest way back: 11 points."
     )
     expiry = told["causes"][0]["entries"][0]
+    assert told["text"] == "From 603 points down to 489: 114 points expired. The tier went from A3 to A2."
+    assert (told["causes"][0]["text"], told["causes"][0]["recorded_later"]) == ("114 points expired", False)
     assert receipt == {
-        **receipt,
         "receipt_id": f"tier_review~m-1~{expiry['seq'] + 1}~club",
+        "entry_id": f"tier_review~m-1~{expiry['seq'] + 1}",
+        "seq": expiry["seq"] + 1,
+        "program": "club",
+        "program_version": "2017-06",
+        "text": receipt["text"],
         "on": "2027-02-03",
         "from": "A3",
         "to": "A2",
@@ -207,6 +227,7 @@ def test_a_receipt_reads_like_an_answer_that_a_person_would_give() -> None:
         "threshold": {"tier": "A3", "from": 500},
         "window": {"from": "2026-02-04", "to": "2027-02-03"},
         "way_back": 11,
+        "rests_on": {"after_seq": 2, "through_seq": expiry["seq"] + 1, "also": [], "without": []},
         "causes": [
             {
                 "kind": "expired",
@@ -216,6 +237,94 @@ def test_a_receipt_reads_like_an_answer_that_a_person_would_give() -> None:
         ],
     }
     json.dumps(told)
+
+
+def test_a_rise_is_told_by_what_brought_it_and_not_by_what_expired_before() -> None:
+    member = falls_from_a3()
+    member.buys("o-9", "50.00", on=after(DAY, 366))
+    (receipt,) = explained(member, "club", noon(after(DAY, 365)), noon(after(DAY, 366)))["receipts"]
+    assert receipt["text"] == (
+        "On 4 February 2027 you moved from A2 to A3: you earned 55 points (order o-9: 50, daily shopping: 5); "
+        "that makes 544 points, A3 starts at 500."
+    )
+
+
+def test_what_expired_before_a_rise_is_told_apart_from_what_brought_it() -> None:
+    member = Member()
+    member.is_given(60, on=DAY)
+    member.is_given(30, on=after(DAY, 30))
+    member.is_given(75, on=after(DAY, 366))
+    told = explained(member, "club", noon(after(DAY, 364)), noon(after(DAY, 366)))
+    assert [cause["kind"] for cause in told["causes"]] == ["expired", "earned"]
+    (receipt,) = told["receipts"]
+    assert receipt["text"] == (
+        "On 4 February 2027 you moved from A1 to A2: you earned 75 points (campaign spring); "
+        "that makes 105 points, A2 starts at 100. Since your last change of tier: 105 points earned, 60 expired."
+    )
+
+
+def test_a_change_by_new_rules_alone_is_told_without_any_expiry() -> None:
+    second = changed("club", version="2", effective_from=after(DAY, 10), privileges=[])
+    second["tiers"] = [{"code": f"A{n}", "from": 2 * n} for n in range(5)]
+    member = Member(Programs([changed("club"), second]))
+    member.is_given(7, on=DAY)
+    member.on(after(DAY, 10))
+    between = posted_between(member.entries, "club", noon(DAY), noon(after(DAY, 10)))
+    told = explanation(member.programs.versions("club")[-1], ENGLISH, Position(7, 1), between, member.entries)
+    (receipt,) = told["receipts"]
+    assert (receipt["from"], receipt["to"], receipt["causes"]) == ("A1", "A3", [])
+    assert "expired" not in receipt["text"]
+
+
+def test_a_receipt_says_which_entries_of_an_earlier_one_and_of_later_ones_it_rests_on() -> None:
+    member = falls_from_a3()
+    review = member.entries[-1]
+    review["parts"]["club"]["receipt"] |= {"also": [1], "without": [5]}
+    (receipt,) = explained(member, "club", noon(after(DAY, 364)), noon(after(DAY, 365)))["receipts"]
+    assert receipt["rests_on"] == {"after_seq": 2, "through_seq": 6, "also": [1], "without": [5]}
+
+
+def test_what_was_recorded_later_is_in_the_words_of_its_cause() -> None:
+    member = Member()
+    member.is_given(5, on=DAY, posted=after(DAY, 1))
+    (late,) = explained(member, "club", noon(DAY), noon(after(DAY, 1)))["causes"]
+    assert late["text"] == ENGLISH.cause(PROGRAMS.versions("club")[0], "earned", 5, True)
+    assert late["text"] != ENGLISH.cause(PROGRAMS.versions("club")[0], "earned", 5, False)
+
+
+def test_parts_of_daily_points_are_netted_whatever_order_took_them() -> None:
+    member = Member()
+    member.buys("o-1", "9.00", on=DAY)
+    member.buys("o-2", "4.00", on=DAY)
+    member.gets_all_back("o-2", on=after(DAY, 1))
+    member.on(after(DAY, 365))
+    reasons = [{"rule": "penalty", "code": "penalty_ended", "points": 5, "ref": "v-1"}]
+    for entry in member.entries:
+        part = entry["parts"].get("crowns", {"kind": ""})
+        reasons += part["reasons"] if part["kind"] == "expiry" else []
+    made = [{"rule": "purchase", "points": 9, "ref": "o-1"}, {"rule": "daily_shopping", "points": 1}]
+    assert lots_of(reasons, member.entries, PROGRAMS.versions("crowns")[0]) == {DAY: made}
+
+
+def test_the_days_of_the_lots_that_brought_a_fall() -> None:
+    """Those of the last expiry that the receipt rests on."""
+
+    def entry(seq: int, kind: str, *refs: str, **more: Any) -> dict[str, Any]:
+        reasons = [{"code": "expired", "ref": ref} for ref in refs]
+        return {"seq": seq, "parts": {"club": {"kind": kind, "reasons": reasons, **more}}}
+
+    known = [
+        entry(2, "expiry", "2026-01-02"),
+        entry(4, "expiry", "2026-01-04"),
+        entry(5, "expiry", "2026-01-05"),
+        {"seq": 6, "parts": {"crowns": {"kind": "expiry", "reasons": []}}},
+        entry(7, "expiry", "2026-01-06", "2026-01-07"),
+        entry(8, "accrual"),
+        entry(9, "tier_review", receipt={"since_seq": 3}),
+    ]
+    known[4]["parts"]["club"]["reasons"].append({"code": "penalty_ended", "ref": "v-1"})
+    assert days_of_lots(known[-1], "club", known) == {"2026-01-06", "2026-01-07"}
+    assert days_of_lots(known[-1], "club", known[-2:]) == set()
 
 
 def test_the_lot_is_told_as_it_stood_when_it_expired() -> None:
@@ -393,6 +502,26 @@ def test_keep_is_about_the_tier_that_is_held_today() -> None:
     capped.does("violation.confirmed", {"case_id": "c-1", "kind": "extortion"})
     keep = outlook(capped.account, PROGRAMS, "crowns", capped.clock, 400)["keep"]
     assert (capped.tier("crowns"), keep["tier"], keep["earn"], keep["falls_to"]) == ("Silver", "Silver", 1, "none")
+
+
+@pytest.mark.parametrize(("grace", "told"), [(35, True), (36, False)])
+def test_advice_looks_as_far_as_days_can_be_shown(grace: int, told: bool) -> None:
+    """A lot of today leaves in 365 days; with its grace, the tier falls on day 400 or 401."""
+    member = Member(Programs([changed("club", demotion={"grace_days": grace})]))
+    member.is_given(1, on=DAY)
+    found = outlook(member.account, member.programs, "club", member.clock, DAYS_AT_MOST)
+    assert (found["keep"] is not None) == told
+    assert len(found["days"]) == DAYS_AT_MOST
+
+
+@pytest.mark.parametrize(("days", "changes"), [(9, []), (10, [after(DAY, 365)])])
+def test_changes_are_those_of_the_days_that_are_shown(days: int, changes: list[str]) -> None:
+    member = Member()
+    member.is_given(1, on=DAY)
+    member.on(after(DAY, 355))
+    found = outlook(member.account, PROGRAMS, "club", member.clock, days)
+    assert [row["date"] for row in found["changes"]] == changes
+    assert found["today"]["expires"] == 0
 
 
 def test_only_what_can_be_seen_is_a_change() -> None:

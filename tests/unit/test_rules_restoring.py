@@ -61,7 +61,18 @@ def test_the_tier_is_held_again_from_the_day_of_the_undoing() -> None:
     assert member.tier("crowns") == "Platinum"
     assert reviewed(member) == noon(after(day, 30)).toordinal()
     last = member.entries[-1]
-    assert last["key"] == undoing_key(fall["key"]) == f"undo~tier_review~m-1~{fall['seq']}"
+    key = f"undo~tier_review~m-1~{fall['seq']}"
+    assert undoing_key(fall["key"]) == key
+    assert {name: value for name, value in last.items() if name != "parts"} == {
+        "entry_id": key,
+        "key": key,
+        "member_id": "m-1",
+        "seq": fall["seq"] + 1,
+        "occurred_at": f"{day}T12:00:00Z",
+        "posted_at": f"{day}T12:00:00Z",
+        "undoes": fall["seq"],
+    }
+    assert last["parts"]["club"]["reasons"] == [{"rule": "tier", "points": 0, "code": "demotion_undone", "ref": FALLS}]
     assert last["parts"]["club"]["tier"] == fall["parts"]["club"]["tier"][::-1]
     assert last["parts"]["club"]["receipt"] | {"window": None} == {
         "on": day,
@@ -76,6 +87,47 @@ def test_the_tier_is_held_again_from_the_day_of_the_undoing() -> None:
         "since_seq": fall["seq"],
     }
     assert_whole(member)
+
+
+def test_only_in_the_programs_that_are_named() -> None:
+    member = a_fallen_member()
+    fall = member.entries[-1]
+    undoing, left = undo_demotion(
+        member.account, PROGRAMS, fall, noon(FALLS), lambda seq: member.entries[seq - 1], {"crowns"}
+    )
+    assert undoing is not None
+    assert (list(undoing["parts"]), left) == (["crowns"], {})
+
+
+def test_what_a_penalty_keeps_below_is_left() -> None:
+    member = a_fallen_member()
+    fall = member.entries[-1]
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "extortion"}, after(FALLS, 1))
+    assert undo(member, fall, noon(after(FALLS, 2))) == {"crowns": "capped"}
+    assert (member.tier(), member.tier("crowns")) == ("A3", "none")
+
+
+def test_one_after_the_other_the_last_first() -> None:
+    member = Member()
+    member.is_given(450, on=BOUGHT)
+    member.is_given(150, on=after(BOUGHT, 20))
+    member.on(after(FALLS, 20))
+    first, second = [entry for entry in member.entries if lowered(entry) == ["club"]]
+    assert undo(member, first, noon(after(FALLS, 21))) == {"club": "changed"}
+    assert undo(member, second, noon(after(FALLS, 21))) == {}
+    assert member.tier() == "A2"
+    assert undo(member, first, noon(after(FALLS, 22))) == {}
+    assert (member.tier(), member.since()) == ("A3", after(FALLS, 22))
+    assert_whole(member)
+
+
+def test_a_review_that_keeps_a_tier_has_lowered_nothing() -> None:
+    member = Member()
+    member.buys("o-1", "999.00", on=BOUGHT)
+    member.buys("o-2", "999.00", on=after(BOUGHT, 1))
+    member.on(after(BOUGHT, 90))
+    assert member.why("vip") == [("tier", 0, "retained")]
+    assert lowered(member.entries[-1]) == []
 
 
 def test_it_is_reviewed_again_then_and_not_before() -> None:
@@ -203,6 +255,55 @@ def test_the_explanation_says_that_the_club_undid_it(language: str) -> None:
     )
     assert messages.day(after(FALLS, 0)) in receipt["text"]
     assert messages.day(FALLS) in messages.reason(program, member.entries[-1]["parts"]["club"]["reasons"][0])
+
+
+def test_what_expired_between_the_fall_and_its_undoing_is_told_apart() -> None:
+    member = Member()
+    for days, points in ((0, 500), (3, 10), (4, 110)):
+        member.is_given(points, on=after(BOUGHT, days))
+    member.on(after(FALLS, 3))
+    (fall,) = [entry for entry in member.entries if lowered(entry) == ["club"]]
+    undo(member, fall, noon(after(FALLS, 3)))
+    between = posted_between(member.entries, "club", noon(after(FALLS, 2)), noon(after(FALLS, 3)))
+    opening = position_at(member.entries, "club", noon(after(FALLS, 2)))
+    assert opening is not None
+    found = explanation(PROGRAMS.versions("club")[0], messages_for("en"), opening, between, member.entries)
+    assert found["receipts"][0]["text"] == (
+        "On 13 January 2027 you moved from A2 to A3: the club undid the fall of 10 January 2027; "
+        "you had 110 points, A3 starts at 500. Since your last change of tier: 10 points expired."
+    )
+
+
+def test_an_expiry_posted_ahead_of_a_review_that_gives_way_is_told_by_the_next_receipt() -> None:
+    member = Member(Programs([changed("club", demotion={"grace_days": 7})]))
+    for days, points in ((0, 500), (20, 150), (30, 5)):
+        member.is_given(points, on=after(BOUGHT, days))
+    member.on(after(FALLS, 7))
+    fall = member.entries[-1]
+    assert lowered(fall) == ["club"]
+    moment = noon(after(FALLS, 31))  # the review of day 27 was not done, and the expiry of day 30 is ahead of it
+    member.settle(moment, expiries_only=True)
+    assert len(member.account.program("club").passed) == 1
+    assert undo(member, fall, moment) == {}
+    assert (member.tier(), member.points(), member.account.program("club").passed) == ("A3", 0, [])
+    assert_whole(member)
+
+
+def test_a_penalty_that_ended_meanwhile_is_not_what_brought_the_tier_back() -> None:
+    member = Member()
+    member.is_given(600, "crowns", BOUGHT)
+    member.is_given(150, "crowns", after(BOUGHT, 100))
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "spam"}, after(BOUGHT, 350))
+    member.on(after(BOUGHT, 380))
+    (fall,) = [entry for entry in member.entries if lowered(entry) == ["crowns"]]
+    undo(member, fall, noon(after(BOUGHT, 381)))
+    between = posted_between(member.entries, "crowns", noon(after(BOUGHT, 380)), noon(after(BOUGHT, 381)))
+    opening = position_at(member.entries, "crowns", noon(after(BOUGHT, 380)))
+    assert opening == (150, 2)
+    found = explanation(PROGRAMS.versions("crowns")[0], messages_for("en"), opening, between, member.entries)
+    assert found["receipts"][0]["text"].startswith(
+        "On 26 January 2027 you moved from Gold to Platinum: the club undid the fall of 10 January 2027; you had 150"
+    )
 
 
 def a_history_with_undoing(seed: int) -> int:

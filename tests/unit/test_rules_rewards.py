@@ -23,6 +23,7 @@ from club_rules.rewards import (
     decode_rewards,
     encode_rewards,
     gift_day,
+    gives,
     issue_day,
     issue_due,
     next_due,
@@ -220,6 +221,7 @@ def test_a_retained_status_has_its_coupon_at_once() -> None:
         "value": "5.00",
         "codes": coupon["codes"],
     }
+    assert len(coupon["codes"]) == 1
     member.on(after(review, 90))  # reset: no coupon
     assert take(rewards, member) == 0
     assert member.tier("vip") == "none"
@@ -588,6 +590,135 @@ def everything() -> Rewards:
     change_profile(rewards, PROGRAMS, profile("1990-05-17", "2026-01-03", "2020-03-01"), at("2026-01-03"))
     issue(rewards, "2026-06-01")
     return rewards
+
+
+def test_new_rewards_hold_nothing() -> None:
+    rewards = Rewards()
+    held_ = {name: getattr(rewards, name) for name in Rewards.__slots__}
+    nothing = dict.fromkeys(("birthday", "set_at", "registered_on", "through"))
+    assert held_ == {**nothing, "issued": [], "scheduled": [], "erased": False}
+    assert rewards.erased is False
+    assert encode_rewards(rewards) == {}
+
+
+def test_what_is_stored_is_what_is_read_again() -> None:
+    rewards = everything()
+    rewards.scheduled.append({"id": "tier~crowns~Gold", "on": "2026-12-08"})
+    assert rewards.issued
+    rewards.birthday, rewards.set_at = date(1990, 2, 28), at("2026-01-05T12")
+    rewards.registered_on, rewards.through = date(2020, 1, 2), at("2026-06-01")
+    stored = json.loads(json.dumps(encode_rewards(rewards)))
+    assert stored == {
+        "issued": rewards.issued,
+        "scheduled": rewards.scheduled,
+        "birthday": "1990-02-28",
+        "set_at": "2026-01-05T12:00:00Z",
+        "registered_on": "2020-01-02",
+        "through": "2026-06-01T00:00:00Z",
+    }
+    again = decode_rewards(stored)
+    assert {name: getattr(again, name) for name in Rewards.__slots__} == {
+        name: getattr(rewards, name) for name in Rewards.__slots__
+    }
+
+
+def test_which_entries_give_a_coupon_at_all() -> None:
+    member = Member()
+    member.buys("o-1", "1000.00", on="2026-01-10")
+    member.does("visit.recorded")
+    member.buys("o-2", "999.00", on="2026-03-01")
+    member.on("2026-12-01")
+    kinds = ["retained", "reset", "reached", "none of these"]
+    found = dict.fromkeys(kinds, 0)
+    for entry in member.entries:
+        codes_ = {reason["code"] for part in entry["parts"].values() for reason in part["reasons"]}
+        kind = next((code for code in kinds[:2] if code in codes_), None)
+        kind = kind or ("reached" if any("reached" in part for part in entry["parts"].values()) else kinds[3])
+        found[kind] += 1
+        assert gives(entry) == (kind in ("retained", "reached")) == bool(list(rewards_of_entry(PROGRAMS, entry)))
+    assert all(found.values())
+
+
+def test_an_entry_says_what_falls_due_when() -> None:
+    member = Member()
+    member.buys("o-1", "1000.00", on="2026-01-10")
+    program = PROGRAMS.versions("crowns")[0]
+    on = date(2026, 2, 8).toordinal()
+    assert list(rewards_of_entry(PROGRAMS, member.entries[-1])) == [
+        (at("2026-02-08"), f"tier~crowns~{tier}", "tier_coupon", program, on, tier)
+        for tier in ("Silver", "Gold", "Platinum")
+    ]
+
+
+def test_under_rules_without_coupons_an_entry_gives_none() -> None:
+    """Also one that was posted when there were some."""
+    member = Member()
+    member.buys("o-1", "1000.00", on="2026-01-10")
+    member.buys("o-2", "999.00", on="2026-03-01")
+    member.on(after("2026-01-10", 90))
+    assert [gives(entry) for entry in member.entries] == [True, True, False, True]
+    bare = Programs([changed(name, rewards={}) for name in ("club", "crowns", "vip")])
+    assert [list(rewards_of_entry(bare, entry)) for entry in member.entries] == [[], [], [], []]
+
+
+def test_a_gift_that_waits_names_no_tier() -> None:
+    rewards = of_profile(birthday="1990-05-17")
+    assert change_profile(rewards, PROGRAMS, profile("1990-06-01", "2026-05-20"), at("2026-05-20"))
+    assert rewards.scheduled == [
+        {
+            "id": "birthday~crowns~2026",
+            "kind": "birthday_gift",
+            "program": "crowns",
+            "version": "2017-06",
+            "on": "2026-05-17",
+        }
+    ]
+
+
+def test_a_gift_that_was_issued_does_not_wait_again() -> None:
+    rewards = of_profile(birthday="1990-05-17")
+    assert issue(rewards, "2026-05-17")
+    change_profile(rewards, PROGRAMS, profile("1990-05-17", "2026-05-01"), at("2026-05-17T12"))
+    assert rewards.scheduled == []
+
+
+def test_a_profile_heard_of_late_turns_nothing_back() -> None:
+    rewards = of_profile(birthday="1990-05-17")
+    issue(rewards, "2026-06-01", tier="none")
+    change_profile(rewards, PROGRAMS, profile("1990-05-17", "2026-05-01"), at("2026-05-01"))
+    assert rewards.through == at("2026-06-01")
+
+
+def test_a_gift_due_at_the_instant_that_was_seen_to_is_over() -> None:
+    rewards = of_profile(birthday="1990-05-17")
+    assert issue(rewards, "2026-05-17", tier="none") == []
+    assert issue(rewards, "2026-05-18") == []
+    rewards.through = at("2026-05-17")
+    assert next_due(rewards, PROGRAMS) == at("2027-05-17")
+
+
+def test_a_birthday_of_which_nobody_knows_since_when_brings_no_gift() -> None:
+    rewards = of_profile(birthday="1990-05-17")
+    rewards.set_at = None
+    assert next_due(rewards, PROGRAMS) is None
+
+
+def test_where_nothing_is_asked_a_birthday_may_be_set_on_the_day_itself() -> None:
+    gift = {"from_tier": "Silver", "valid_days": 30, "gift": {"title": "A cup", "count": 2}}
+    programs = Programs([changed("crowns", rewards={"birthday_gift": gift})])
+    rewards = of_profile(programs, since="2026-05-17", birthday="1990-05-17")
+    (issued,) = issue(rewards, "2026-05-18", programs=programs)
+    assert issued["codes"] == ["c1", "c2"]
+    rewards = of_profile(programs, since="2026-05-18", birthday="1990-05-17")
+    assert issue(rewards, "2026-05-19", programs=programs) == []
+
+
+def test_the_calendar_ends_with_the_last_year_whose_gifts_can_be_valid() -> None:
+    rewards = of_profile(registered_on="2020-05-17")
+    rewards.through = at("9997-12-31")
+    assert next_due(rewards, PROGRAMS) == at("9998-05-17")
+    rewards.through = at("9998-12-31")
+    assert next_due(rewards, PROGRAMS) is None
 
 
 def test_rewards_are_counted_while_they_are_valid() -> None:

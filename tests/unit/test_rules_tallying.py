@@ -10,7 +10,7 @@ import pytest
 
 from club_rules.programs import Programs
 from club_rules.standing import Counts
-from club_rules.tallying import beyond, demotions, limits, report, tally
+from club_rules.tallying import beyond, demotions, granted, limits, report, tally
 from tests.unit.member import PROGRAMS, Member, after, changed, noon
 
 BOUGHT = "2026-01-10"
@@ -89,6 +89,57 @@ def test_the_end_of_a_vip_period(again: str, move: dict[str, Any]) -> None:
     assert said["vip"]["moves"] == [move]
     assert said["vip"]["expired"] == {"members": 1, "spend": "1500.00"}
     assert (said["vip"]["reset"], said["vip"]["retained"]) == ((0, 1) if again == "1200.00" else (1, 0))
+
+
+def test_what_several_penalties_took_comes_back_as_one_sum() -> None:
+    member = Member()
+    member.is_given(110, "crowns", BOUGHT)
+    for number in range(2):
+        member.does("violation.confirmed", {"case_id": f"c-{number}", "kind": "spam"}, on=after(BOUGHT, number))
+    counts = tally(settled(member, after(BOUGHT, 40)), PROGRAMS)
+    assert counts == {
+        "crowns#returned#members": 1,
+        "crowns#returned#points": 40,
+        "crowns#rose#Silver#Gold#penalty_ended": 1,
+    }
+    assert report(counts, PROGRAMS)["crowns"] == {
+        "expired": {"members": 0, "points": 0},
+        "returned": {"members": 1, "points": 40},
+        "fell": 0,
+        "rose": 1,
+        "retained": 0,
+        "reset": 0,
+        "moves": [{"move": "rose", "from": "Silver", "to": "Gold", "cause": "penalty_ended", "members": 1}],
+        "granted": {},
+    }
+
+
+def test_a_rise_is_counted_by_what_brought_it() -> None:
+    capped = Member()
+    capped.is_given(1100, "crowns", BOUGHT)
+    capped.does("violation.confirmed", {"case_id": "c-1", "kind": "extortion"})
+    assert tally(settled(capped, after(BOUGHT, 60)), PROGRAMS) == {"crowns#rose#Silver#Platinum#tier_cap_ended": 1}
+
+    corrected = Member()
+    corrected.adjusts("club", -150, BOUGHT)
+    corrected.is_given(200, on=after(BOUGHT, 10))
+    assert tally(settled(corrected, after(BOUGHT, 365)), PROGRAMS) == {
+        "club#returned#members": 1,
+        "club#returned#points": 150,
+        "club#rose#A1#A2#expired": 1,
+    }
+
+    second = changed("club", version="2", effective_from=after(BOUGHT, 9), privileges=[])
+    second["tiers"] = [{"code": f"A{n}", "from": 2 * n} for n in range(5)]
+    judged = Member(Programs([changed("club"), second]))
+    judged.is_given(7, on=BOUGHT)
+    assert tally(settled(judged, after(BOUGHT, 9)), judged.programs) == {"club#rose#A1#A3#promoted": 1}
+
+
+def test_rewards_are_reported_by_their_kind() -> None:
+    counts = {granted("crowns", "birthday_gift"): 2, granted("crowns", "tier_coupon"): 3, granted("vip", "x"): 1}
+    assert report(counts, PROGRAMS)["crowns"]["granted"] == {"birthday_gift": 2, "tier_coupon": 3}
+    assert report(counts, PROGRAMS)["club"]["granted"] == {}
 
 
 def test_a_tier_that_is_fallen_from_step_by_step_is_one_member_of_each() -> None:

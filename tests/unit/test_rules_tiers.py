@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from club_rules.account import Account, encode_account
+from club_rules.account import Account, ProgramAccount, encode_account
+from club_rules.programs import Program, Programs
 from club_rules.settling import due_at, settle
-from tests.unit.member import PROGRAMS, Member, after, line, noon
+from club_rules.tiers import give_back, review
+from tests.unit.member import PROGRAMS, Member, after, changed, line, noon
 
 DAY = "2026-03-10"
 
@@ -372,3 +374,158 @@ def test_the_expiry_sweep_leaves_the_review_and_the_review_finds_the_measure_of_
     assert member.account.program("vip").passed == []  # kept no longer than the review needs it
     member.settle(late)
     assert (member.tier("vip"), member.since("vip")) == ("Silver", DAY)
+
+
+# --- a review by itself: the whole part of an entry, over expiries that were posted ahead of it
+
+TODAY = date.fromisoformat(DAY).toordinal()
+
+
+def held(**slots: Any) -> ProgramAccount:
+    """A member in a program, as the slots say; the rest as at the beginning."""
+    state = ProgramAccount()
+    for name, value in slots.items():
+        setattr(state, name, value)
+    return state
+
+
+def with_grace(to: str) -> Program:
+    """The club with a grace of seven days."""
+    return Programs([changed("club", demotion={"grace_days": 7, "to": to})]).versions("club")[0]
+
+
+def receipt(**said: Any) -> dict[str, Any]:
+    """A receipt of ``DAY`` in the club after entry 4, and what else it says."""
+    window = ["2025-03-11", DAY]
+    return {"on": DAY, "causes": {}, "window": window, "version": "2017-06", "since_seq": 4, **said}
+
+
+@pytest.mark.parametrize(
+    ("to", "state", "code", "change"),
+    [
+        # 550 points count today; those that leave on the 12th leave the tier met, those of the 15th don't
+        (
+            "to_qualified",
+            {"tier": 3, "points": 430, "passed": [[TODAY + 2, -20, 8], [TODAY + 5, -100, 9]]},
+            "kept",
+            {"set": {"review_on": TODAY + 12}, "tier": [3, 3]},
+        ),
+        # the expiry of entry 8 is not yet a cause: it belongs to the next change
+        (
+            "one_down",
+            {"tier": 3, "points": 40, "measured": 600, "causes": {"expired": -560}, "passed": [[TODAY + 2, -50, 8]]},
+            "demoted",
+            {
+                "set": {"tier": 2, "since": TODAY, "review_on": TODAY + 7},
+                "tier": [3, 2],
+                "receipt": {
+                    **receipt(before=600, after=90, causes={"expired": -510}, threshold=500, without=[8]),
+                    "from": "A3",
+                    "to": "A2",
+                    "way_back": 410,
+                },
+            },
+        ),
+        # what took as much as it gave is no cause, nor was there any expiry before
+        (
+            "to_qualified",
+            {"tier": 3, "points": 90, "measured": 600, "causes": {"clawed_back": -510}, "passed": [[TODAY + 3, 0, 9]]},
+            "demoted",
+            {
+                "set": {"tier": 1, "since": TODAY, "review_on": None},
+                "tier": [3, 1],
+                "receipt": {
+                    **receipt(before=600, after=90, causes={"clawed_back": -510}, threshold=500, without=[9]),
+                    "from": "A3",
+                    "to": "A1",
+                    "way_back": 410,
+                },
+            },
+        ),
+        # rules that came too late for what was posted have left the tier too low: the review raises it
+        (
+            "to_qualified",
+            {
+                "tier": 1,
+                "points": 50,
+                "measured": 5,
+                "causes": {"earned": 145, "expired": -100},
+                "passed": [[TODAY + 2, -100, 8]],
+            },
+            "promoted",
+            {
+                "set": {"tier": 2, "since": TODAY, "review_on": TODAY + 9},
+                "tier": [1, 2],
+                "receipt": {
+                    **receipt(before=5, after=150, causes={"earned": 145}, threshold=100, without=[8]),
+                    "from": "A1",
+                    "to": "A2",
+                },
+            },
+        ),
+    ],
+)
+def test_what_a_review_says_over_expiries_posted_ahead_of_it(
+    to: str, state: dict[str, Any], code: str, change: dict[str, Any]
+) -> None:
+    assert review(held(changed_at=4, **state), with_grace(to), TODAY) == {
+        "kind": "tier_review",
+        "points": 0,
+        "version": "2017-06",
+        "reasons": [{"rule": "tier", "points": 0, "code": code}],
+        "balance": state["points"],
+        **change,
+    }
+
+
+@pytest.mark.parametrize(
+    ("measure", "code", "tier", "change"),
+    [
+        (3999_00, "retained", 2, {"period": TODAY, "review_on": TODAY + 90}),
+        (3998_99, "reset", 1, {"tier": 1, "since": TODAY, "period": TODAY, "review_on": TODAY + 90}),
+        (998_99, "reset", 0, {"tier": 0, "since": TODAY, "period": None, "review_on": None}),
+    ],
+)
+def test_what_the_review_of_a_period_says(measure: int, code: str, tier: int, change: dict[str, Any]) -> None:
+    program = PROGRAMS.versions("vip")[0]
+    state = held(tier=2, points=measure, measured=measure, changed_at=4)
+    part = review(state, program, TODAY)
+    found = part.pop("receipt", None)
+    assert part == {
+        "kind": "tier_review",
+        "points": 0,
+        "version": program.version,
+        "reasons": [{"rule": "tier", "points": 0, "code": code}],
+        "balance": measure,
+        "tier": [2, tier],
+        "set": change,
+    }
+    assert (
+        found is None
+        if code == "retained"
+        else (found["to"], found["way_back"])
+        == (
+            program.codes[tier],
+            3999_00 - measure,
+        )
+    )
+
+
+def test_what_an_undone_demotion_says() -> None:
+    reason = {"rule": "tier", "points": 0, "code": "demotion_undone", "ref": "r-1"}
+    assert give_back(held(tier=1, points=40, measured=40, changed_at=4), with_grace("one_down"), 3, TODAY, reason) == {
+        "kind": "tier_review",
+        "points": 0,
+        "version": "2017-06",
+        "reasons": [reason],
+        "balance": 40,
+        "tier": [1, 3],
+        "set": {"tier": 3, "since": TODAY, "review_on": TODAY + 30},
+        "receipt": {**receipt(before=40, after=40, threshold=500), "from": "A1", "to": "A3"},
+    }
+
+
+def test_a_receipt_that_does_not_reconcile_is_refused() -> None:
+    state = held(tier=2, points=40, measured=100, causes={"expired": -59})
+    with pytest.raises(ArithmeticError, match=r"club: the causes .*-59.* don't lead from 100 to 40"):
+        review(state, with_grace("one_down"), TODAY)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from club_rules.account import encode_account, rebuild
 from club_rules.programs import Programs
+from club_rules.settling import new_rules_due
 from tests.unit.member import Member, after, changed, line, noon, reconcile
 
 DAY = "2026-03-10"
@@ -129,6 +130,48 @@ def test_a_penalty_that_takes_nothing_lowers_nothing_within_the_grace() -> None:
     assert (member.points(), member.tier()) == (15, "A4")
     member.does("violation.confirmed", {"case_id": "v-2", "kind": "extortion"})  # this one caps the tier: at once
     assert (member.points(), member.tier()) == (15, "A1")
+
+
+@pytest.mark.parametrize("expiries_only", [False, True])
+def test_a_penalty_that_ends_on_the_day_of_the_review_saves_the_tier(expiries_only: bool) -> None:
+    """The expiry comes first, whichever sweep posts it, and leaves nothing to review."""
+    penalties = {"spam": {"points": 3, "days": 24}}
+    member = member_of(plain(demotion={"grace_days": 10}, penalties=penalties))
+    member.is_given(3, on=DAY)
+    member.is_given(10, on=after(DAY, 15))
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "spam"}, after(DAY, 16))
+    assert (held(member, 39), member.points()) == ("A1", 7)  # since day 30, with a grace until day 40
+    member.settle(noon(after(DAY, 40)), expiries_only=expiries_only)
+    assert (member.points(), member.account.program("club").review_on) == (10, None)
+    assert [entry["parts"]["club"]["kind"] for entry in member.entries[-2:]] == ["expiry", "expiry"]
+    assert "passed" not in member.entries[-1]["parts"]["club"], "what is posted before its review is not ahead of it"
+    assert held(member, 44) == "A1"
+
+
+@pytest.mark.parametrize(
+    ("cap", "points"),
+    [
+        ({}, -1),  # the penalty itself lasts: what leaves on day 40 is posted ahead of the review of day 37
+        (
+            {"tier_at_most": "A4", "tier_days": 28},
+            4,
+        ),  # its cap ends on that day, which may raise the tier: it waits
+        ({"tier_at_most": "A4", "tier_days": 27}, 4),  # or a day before
+        ({"tier_at_most": "A4", "tier_days": 29}, -1),
+    ],
+)
+def test_the_expiry_sweep_passes_a_review_but_for_what_could_raise_the_tier(cap: dict[str, Any], points: int) -> None:
+    penalties = {"spam": {"points": 1, "days": 90, **cap}}
+    member = member_of(plain(demotion={"grace_days": 7}, penalties=penalties))
+    member.is_given(20, on=DAY)
+    member.is_given(5, on=after(DAY, 10))
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "spam"}, after(DAY, 12))
+    punctual = member.copy()
+    member.settle(noon(after(DAY, 40)), expiries_only=True)
+    assert (member.points(), member.tier()) == (points, "A2")
+    for days in (30, 37, 39, 40, 41, 60):
+        punctual.settle(noon(after(DAY, days)))
+    assert member.on(after(DAY, 60)).view() == punctual.view()
 
 
 # --- one tier at a time
@@ -337,6 +380,42 @@ def test_the_expiry_sweep_does_not_pass_the_start_of_a_version() -> None:
     assert late.entries == member.entries
 
 
+def test_the_expiry_sweep_does_nothing_from_the_very_instant_at_which_a_version_starts() -> None:
+    member = member_of(*versions(tiers=tiers(0, 4, 8, 12, 40)))
+    member.is_given(20, on=after(DAY, -14))  # leaves on day 16
+    member.is_given(9, on=DAY)
+    starts = noon(after(DAY, 20)) - timedelta(hours=12)
+    assert not new_rules_due(member.account, member.programs, starts - timedelta(microseconds=1))
+    assert new_rules_due(member.account, member.programs, starts)
+    member.settle(starts, expiries_only=True)
+    assert len(member.entries) == 2
+    member.settle(starts - timedelta(microseconds=1), expiries_only=True)
+    assert len(member.entries) == 3
+    member.settle(starts)
+    assert member.tier() == "A2"
+    assert not new_rules_due(member.account, member.programs, starts)
+
+
+def test_new_rules_judge_nobody_to_whom_nothing_was_posted() -> None:
+    member = member_of(*versions(tiers=tiers(0, 5, 10, 15, 20)))
+    member.account.program("club")
+    assert not new_rules_due(member.account, member.programs, noon(after(DAY, 30)))
+    assert member.on(after(DAY, 30)).entries == []
+
+
+def test_what_is_due_later_in_another_program_is_no_part_of_an_entry() -> None:
+    member = member_of(plain(demotion={"grace_days": 7}), changed("crowns"))
+    member.is_given(20, on=DAY)
+    member.is_given(5, "crowns")
+    member.on(after(DAY, 400))
+    assert [(entry["posted_at"][:10], sorted(entry["parts"])) for entry in member.entries[2:]] == [
+        (after(DAY, 30), ["club"]),
+        (after(DAY, 37), ["club"]),
+        (after(DAY, 365), ["crowns"]),
+        (after(DAY, 365), ["crowns"]),
+    ]
+
+
 def test_what_a_day_has_used_of_a_cap_is_kept_as_long_as_its_own_window() -> None:
     """The second version's lots expire after 10 days, but those of the first still take late orders."""
     earning = {**plain()["earning"], "daily_shopping": {"points_per_day": 5}}
@@ -518,6 +597,17 @@ def test_a_review_whose_day_was_left_out_is_done_on_the_next() -> None:
     assert member.why("vip") == [("tier", 0, "retained")]
     member.settle(at("2012-02-01T00:00:00+00:00"))
     assert member.points("vip") == 0
+    reconcile(member.entries, member.programs)
+
+
+def test_what_expires_as_a_left_out_day_would_have_is_gone_at_its_review() -> None:
+    """The review of the 30th and the expiry of the 31st are done at one instant, as the 31st begins: expiry first."""
+    member = member_of(changed("vip", time_zone="Pacific/Apia"))
+    member.clock = at("2011-01-01T00:00:00+00:00")
+    member.buys("o-1", "999.00", on=at("2011-10-01T12:00:00-10:00"))  # day 90 is the 30th
+    member.buys("o-2", "999.00", on=at("2011-10-02T12:00:00-10:00"))  # leaves on the 31st
+    member.settle(at("2011-12-30T10:00:00+00:00"))
+    assert (member.points("vip"), member.tier("vip"), member.since("vip")) == (0, "none", "2011-12-31")
     reconcile(member.entries, member.programs)
 
 

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from club_rules.account import encode_account
+from club_rules.exports import exported_entry, exported_item
 from club_rules.messages import messages_for
+from club_rules.outlook import outlook
 from club_rules.programs import Programs, load_programs
+from club_rules.rewards import Rewards
 from club_rules.standing import Counts
-from club_rules.views import statement_entry, summary
+from club_rules.views import adjustment_view, outlook_view, privileges, rewards_view, statement_entry, summary
 from tests.unit.member import PROGRAMS, Member, after, changed, line
 
 DAY = "2026-03-10"
 ENGLISH = messages_for("en")
+SUPPORT = messages_for("en", support=True)
 NOBODY = Counts(0, {})
 
 
@@ -284,3 +288,285 @@ def test_an_entry_without_a_part_in_a_program_is_not_in_its_statement() -> None:
     member.is_given(1, "crowns", on=DAY)
     with pytest.raises(KeyError):
         statement_entry(member.entries[0], load_programs().versions("club")[0], ENGLISH)
+
+
+def test_what_comes_back_is_not_held_against_what_expires() -> None:
+    second = changed("club", version="2", effective_from=after(DAY, 5), window_days=360)
+    member = Member(Programs([changed("club"), second]))
+    member.is_given(3, on=DAY)
+    member.adjusts("club", -3, after(DAY, 5))  # both go on day 365
+    member.on(after(DAY, 350))
+    assert seen(member, "club")["expiring"] == [{"on": after(DAY, 365), "points": 3}]
+
+
+def test_progress_is_whole_per_cents_rounded_down() -> None:
+    member = Member()
+    member.is_given(1999, on=DAY)
+    assert seen(member, "club")["next_tier"]["progress_percent"] == 99
+
+
+def test_penalties_are_in_the_order_in_which_they_end() -> None:
+    member = Member()
+    member.is_given(50, "crowns", DAY)
+    for case, kind in (("v-1", "return_abuse"), ("v-3", "spam"), ("v-2", "spam")):
+        member.does("violation.confirmed", {"case_id": case, "kind": kind})
+    found = seen(member, "crowns")["penalties"]
+    assert [(each["case_id"], each["points"]) for each in found] == [("v-2", -20), ("v-3", -20), ("v-1", -200)]
+
+
+# --- privileges
+
+
+def test_what_is_granted_and_what_would_unlock_the_rest() -> None:
+    member = Member()
+    member.is_given(600, on=DAY)
+    member.is_given(150, "crowns")
+    found = privileges(member.account, PROGRAMS, member.clock, ENGLISH)
+    assert found[3] == {
+        "program": "club",
+        "tier": "A3",
+        "code": "dispute_acceleration",
+        "granted": False,
+        "unlocked_by": "A4",
+        "days": 5,
+        "missing": 1400,
+        "title": "Faster disputes",
+        "text": "Once escalated, your dispute goes to a queue of its own and its review is due 5 days earlier."
+        " Yours from A4 on: 1,400 points to go.",
+    }
+    told = [{name: value for name, value in each.items() if name not in ("title", "text")} for each in found]
+    granted = {"program": "club", "tier": "A3", "granted": True}
+    locked = {"program": "vip", "tier": "none", "granted": False, "unlocked_by": "Silver", "missing": "999.00"}
+    assert told[:3] + told[4:] == [
+        {**granted, "code": "discount_news"},
+        {**granted, "code": "price_alerts"},
+        {
+            **granted,
+            "code": "expedited_refund",
+            "limit": "25.00",
+            "currency": "USD",
+            "levels": [{"tier": "A3", "limit": "25.00"}, {"tier": "A4", "limit": "100.00"}],
+        },
+        {
+            "program": "crowns",
+            "tier": "Gold",
+            "granted": True,
+            "code": "exclusive_prices",
+            "percent": 2,
+            "levels": [
+                {"tier": tier, "percent": percent}
+                for tier, percent in {"Silver": 1, "Gold": 2, "Platinum": 3, "Diamond": 5}.items()
+            ],
+        },
+        *({**locked, "code": code} for code in ("personal_manager", "seasonal_sales", "members_sale")),
+    ]
+
+
+def test_under_a_cap_nothing_is_missing_for_what_stays_locked() -> None:
+    member = Member(Programs([changed("crowns", privileges=[{"code": "personal_manager", "from_tier": "Gold"}])]))
+    member.is_given(2000, "crowns", DAY)
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "extortion"})
+    (found,) = privileges(member.account, member.programs, member.clock, ENGLISH)
+    assert (found["tier"], found["granted"], found["missing"]) == ("Silver", False, 0)
+
+
+def test_privileges_are_those_of_the_version_in_force() -> None:
+    second = changed("club", version="2", effective_from=after(DAY, 1), privileges=[])
+    member = Member(Programs([changed("club"), second]))
+    assert len(privileges(member.account, member.programs, member.on(DAY).clock, ENGLISH)) == 4
+    assert privileges(member.account, member.programs, member.on(after(DAY, 1)).clock, ENGLISH) == []
+
+
+# --- the calendar ahead
+
+
+def test_the_calendar_says_what_changes_when_and_how_to_keep_the_tier() -> None:
+    member = Member()
+    member.is_given(600, on=DAY)
+    member.is_given(450, on=after(DAY, 20))
+    member.on(after(DAY, 340))
+    view = outlook_view(
+        PROGRAMS.versions("club")[0], ENGLISH, outlook(member.account, PROGRAMS, "club", member.clock, 50)
+    )
+    assert len(view["days"]) == 50
+    assert view | {"days": view["days"][:1]} == {
+        "today": {"date": "2027-02-13", "tier": "A3", "points": 1050, "expires": 0},
+        "days": [{"date": "2027-02-14", "tier": "A3", "points": 1050, "expires": 0}],
+        "changes": [
+            {
+                "date": "2027-03-10",
+                "tier": "A2",
+                "points": 450,
+                "expires": 600,
+                "tier_before": "A3",
+                "text": "On 10 March 2027, 600 points expire and you move from A3 to A2.",
+            },
+            {
+                "date": "2027-03-30",
+                "tier": "A0",
+                "points": 0,
+                "expires": 450,
+                "tier_before": "A2",
+                "text": "On 30 March 2027, 450 points expire and you move from A2 to A0.",
+            },
+        ],
+        "keep": {
+            "tier": "A3",
+            "earn": 50,
+            "from": "2027-02-13",
+            "by": "2027-03-09",
+            "falls_on": "2027-03-10",
+            "falls_to": "A2",
+            "text": "Earn 50 points by 9 March 2027 to keep A3.",
+        },
+    }
+
+
+def test_a_quiet_calendar_has_nothing_to_keep() -> None:
+    member = Member()
+    view = outlook_view(PROGRAMS.versions("vip")[0], ENGLISH, outlook(member.account, PROGRAMS, "vip", member.clock, 1))
+    row = {"tier": "none", "spend": "0.00", "expires": "0.00"}
+    assert view == {
+        "today": {"date": "2026-01-01", **row},
+        "days": [{"date": "2026-01-02", **row}],
+        "changes": [],
+        "keep": None,
+    }
+
+
+# --- adjustments
+
+
+def test_an_adjustment_as_its_operators_see_it() -> None:
+    member = Member()
+    member.is_given(120, on=DAY)
+    member.adjusts("club", -30, after(DAY, 1))
+    view = {
+        "member_id": "m-1",
+        "program": "club",
+        "points": -30,
+        "balance": 90,
+        "tier_before": "A2",
+        "tier": "A1",
+        "expires_on": after(DAY, 366),
+        "posted_at": f"{after(DAY, 1)}T12:00:00Z",
+        "entry_id": member.entries[-1]["entry_id"],
+        "reason": "a slip",
+        "actor": "op-1",
+        "confirmed_by": None,
+    }
+    assert adjustment_view(member.entries[-1], PROGRAMS) == view
+    member.entries[-1]["data"]["confirmed_by"] = "op-2"
+    assert adjustment_view(member.entries[-1], PROGRAMS) == {**view, "confirmed_by": "op-2"}
+
+
+def test_who_adjusted_is_told_to_support_alone() -> None:
+    member = Member()
+    member.adjusts("club", 30, DAY)
+    member.entries[-1]["data"]["confirmed_by"] = "op-2"
+    program = PROGRAMS.versions("club")[0]
+    own, theirs = (statement_entry(member.entries[-1], program, each) for each in (ENGLISH, SUPPORT))
+    names = ("note", "actor", "confirmed_by")
+    assert {name: own[name] for name in names if name in own} == {"note": "a slip"}
+    assert {name: theirs[name] for name in names} == {"note": "a slip", "actor": "op-1", "confirmed_by": "op-2"}
+    member.is_given(1)
+    assert not set(names) & statement_entry(member.entries[-1], program, SUPPORT).keys()
+
+
+def test_what_a_violation_was_is_told_to_support_alone() -> None:
+    member = Member()
+    member.is_given(50, "crowns", DAY)
+    member.does("violation.confirmed", {"case_id": "v-1", "kind": "spam"})
+    program = PROGRAMS.versions("crowns")[0]
+    codes = [statement_entry(member.entries[-1], program, each)["reasons"][0]["code"] for each in (ENGLISH, SUPPORT)]
+    assert codes == ["penalty", "spam"]
+
+
+# --- rewards
+
+
+def test_the_summary_counts_the_rewards_that_are_valid() -> None:
+    member = Member()
+    rewards = Rewards()
+    dates = {"from": after(DAY, -2), "to": after(DAY, 2)}
+    of = {"kind": "birthday_gift", "version": "1", "at": f"{DAY}T00:00:00Z", "codes": ["c"], **dates}
+    rewards.issued = [{**of, "id": f"r-{n}", "program": "crowns" if n else "vip"} for n in range(3)]
+    member.on(DAY)
+    given = (member.account, PROGRAMS, member.clock, NOBODY, ENGLISH)
+    found = summary(*given, rewards=rewards)["programs"]
+    assert {name: view["rewards"] for name, view in found.items()} == {"club": 0, "crowns": 2, "vip": 1}
+    member.on(after(DAY, 3))
+    found = summary(member.account, PROGRAMS, member.clock, NOBODY, ENGLISH, rewards=rewards)["programs"]
+    assert {view["rewards"] for view in found.values()} == {0}
+
+
+@pytest.mark.parametrize(("version", "title"), [("1", "A cup"), ("2", "A hat"), ("gone", "A cup")])
+def test_a_gift_is_called_as_the_version_it_was_given_by_calls_it(version: str, title: str) -> None:
+    files = []
+    for number, gift in (("1", "A cup"), ("2", "A hat")):
+        start = "2017-01-01" if number == "1" else DAY
+        present = {"from_tier": "Silver", "valid_days": 30, "gift": {"title": gift}}
+        files.append(changed("crowns", version=number, effective_from=start, rewards={"birthday_gift": present}))
+    rewards = Rewards()
+    of = {"kind": "birthday_gift", "program": "crowns", "at": f"{DAY}T00:00:00Z", "codes": ["c"]}
+    rewards.issued = [{**of, "id": "r-1", "version": version, "from": DAY, "to": DAY}]
+    (view,) = rewards_view(rewards, "m-1", Programs(files), Member().on(DAY).clock, ENGLISH)
+    assert (view["title"], view["valid"], view["reward_id"]) == (title, True, "r-1~m-1")
+
+
+# --- what is handed out
+
+
+def test_an_entry_is_handed_out_with_what_was_sent_and_what_it_did() -> None:
+    member = Member()
+    member.buys("o-1", line("99.00", category="books"), on=DAY, posted=after(DAY, 1), flags=["gift"])
+    (entry,) = member.entries
+    found = exported_entry(entry, PROGRAMS, ENGLISH)
+    parts, receipts = found.pop("parts"), found.pop("receipts")
+    assert found == {
+        "entry_id": "e-1",
+        "seq": 1,
+        "type": "order.completed",
+        "event_id": "e-1",
+        "occurred_at": f"{DAY}T12:00:00Z",
+        "posted_at": f"{after(DAY, 1)}T12:00:00Z",
+        "data": {
+            "order_id": "o-1",
+            "currency": "USD",
+            "lines": [
+                {"item_id": "i-1", "seller_id": "s-1", "category": "books", "unit_price": "99.00", "quantity": 1}
+            ],
+            "flags": ["gift"],
+        },
+    }
+    assert parts == [statement_entry(entry, PROGRAMS.versions(each)[0], ENGLISH) for each in ("club", "crowns", "vip")]
+    assert [(each["program"], each["from"], each["to"]) for each in receipts] == [("club", "A0", "A2")]
+    assert [each["entry_id"] for each in receipts[0]["causes"][0]["entries"]] == ["e-1"]
+
+
+def test_what_fell_due_and_what_a_person_did_are_handed_out_as_well() -> None:
+    member = Member()
+    member.adjusts("club", 30, DAY)
+    member.entries[-1]["data"]["confirmed_by"] = "op-2"
+    member.on(after(DAY, 365))
+    by_hand, expiry = (exported_entry(each, PROGRAMS, ENGLISH) for each in member.entries[:2])
+    assert (by_hand["type"], by_hand["event_id"], by_hand["data"]) == ("adjustment", None, {"note": "a slip"})
+    asked_by = exported_entry(member.entries[0], PROGRAMS, SUPPORT)["data"]
+    assert asked_by == {"note": "a slip", "actor": "op-1", "confirmed_by": "op-2"}
+    assert (expiry["type"], expiry["event_id"], expiry["data"]) == (None, None, {})
+    assert [part["kind"] for part in expiry["parts"]] == ["expiry"]
+    assert exported_entry({**expiry, "type": "erasure", "parts": {}, "data": {"actor": "op-1"}}, PROGRAMS, ENGLISH)[
+        "data"
+    ] == {"actor": "op-1"}
+
+
+def test_an_item_is_handed_out_with_the_lists_it_was_on() -> None:
+    assert exported_item("i-1", {"cart": ["2026-03-10T12:00:00Z", False]}) == {
+        "item_id": "i-1",
+        "wishlist": None,
+        "cart": {"listed": False, "at": "2026-03-10T12:00:00Z"},
+    }
+    assert exported_item("i-1", {"wishlist": ["2026-03-10T12:00:00Z", True]})["wishlist"] == {
+        "listed": True,
+        "at": "2026-03-10T12:00:00Z",
+    }

@@ -127,6 +127,46 @@ def test_a_lot_below_nothing_is_not_warned_of(member: Member) -> None:
     assert sweep(member, noon(after(DAY, 335))) == []
 
 
+def test_a_single_point_is_warned_of(member: Member) -> None:
+    member.account.program("crowns").lots.clear()
+    member.is_given(1, "crowns", after(DAY, 1))
+    assert next_warning(member.account, member.programs) == noon(after(DAY, 336)).replace(hour=0)
+    assert sweep(member, noon(after(DAY, 336))) == [("crowns", after(DAY, 1), 30, 1)]
+
+
+def test_a_lot_below_nothing_hides_none_behind_it(member: Member) -> None:
+    lots = member.account.program("crowns").lots
+    member.account.program("crowns").lots = {noon(after(DAY, -1)).toordinal(): -5, **lots}
+    assert sweep(member, noon(after(DAY, 335))) == [("crowns", DAY, 30, 500)]
+
+
+def test_each_program_warns_by_itself() -> None:
+    """The first to warn is not the last by name; a program that is new to the member warns of nothing yet."""
+    both = Member(Programs([changed("club", warnings={"days_before": [30]}), changed("crowns"), SHIPPED["vip"]]))
+    both.is_given(5, "crowns", after(DAY, 1))
+    both.is_given(4, "club", DAY, posted=after(DAY, 1))
+    assert next_warning(both.account, both.programs) == noon(after(DAY, 335)).replace(hour=0)
+
+    def step() -> None:
+        both.settle(noon(after(DAY, 340)))
+        both.account.warned = noon(after(DAY, 340))
+        both.account.program("vip").lots[noon(after(DAY, 300)).toordinal()] = 3
+
+    assert warned_by(both, step) == [("club", DAY, 30, 4), ("crowns", after(DAY, 1), 30, 5)]
+
+
+def test_a_program_that_is_new_to_the_member_keeps_none_of_the_others_quiet() -> None:
+    both = Member(Programs([changed("club", warnings={"days_before": [30]}), changed("crowns")]))
+    both.is_given(5, "crowns", DAY)
+    before, late = both.account.clone(), both.account
+    late.warned = noon(after(DAY, 335))
+    fresh = Account("m-1")
+    fresh.program("club").lots[noon(DAY).toordinal()] = 3  # it has come with the step itself
+    late.programs = {"club": fresh.program("club"), "crowns": late.program("crowns")}
+    found = given_between(before, late, both.programs)
+    assert [(each.program_id, each.points) for each in found] == [("crowns", 5)]
+
+
 def test_nobody_is_warned_who_has_nothing_or_is_erased() -> None:
     nobody = Account("m-1")
     assert next_warning(nobody, PROGRAMS) is None
@@ -272,3 +312,15 @@ def test_the_fall_comes_with_the_review_of_the_period() -> None:
         "falls_on": after(DAY, 100),
         "falls_to": "none",
     }
+
+
+def test_a_fall_behind_a_review_that_keeps_the_tier_is_not_told_of_an_earlier_lot() -> None:
+    found = Member(Programs([SHIPPED["vip"]]))
+    found.buys("o-0", "50.00", on=after(DAY, -20))
+    found.buys("o-1", "999.00", on=DAY)
+    found.buys("o-2", "999.00", on=after(DAY, 30))
+    lots = {days: noon(after(DAY, days + 90)).toordinal() for days in (-20, 30)}
+    falls = {days: fall_after(found.account, found.programs, "vip", found.clock, day) for days, day in lots.items()}
+    assert falls[-20] is None, "on day 90 the tier is retained"
+    assert falls[30] is not None
+    assert falls[30]["falls_on"] == after(DAY, 180)

@@ -18,6 +18,7 @@ from club_rules.errors import NotFound
 from club_rules.programs import Programs
 from club_rules.restoring import lowered, undo_demotion, undoing_key
 from club_rules.settling import new_rules_due, settle
+from club_rules.tallying import demotions
 
 
 class Left(NamedTuple):
@@ -99,8 +100,12 @@ class _Undoing:
         return Undone(now, before, left, 0)
 
     def _places(self, entry: Entry) -> list[tuple[str, str]]:
-        """What the run lowered by ``entry``: programs, and the tiers fallen from."""
-        places = (place.split("#") for place in self._by_key[entry["key"]])
+        """What the run lowered by ``entry``: programs, and the tiers fallen from.
+
+        Where somebody else posted meanwhile, the entry of this number may be another than the one reserved for.
+        """
+        fallen = demotions([entry], self._programs).keys() & self._by_key[entry["key"]]
+        places = (place.split("#") for place in sorted(fallen))
         return [(program_id, tier) for program_id, tier in places if program_id in lowered(entry)]
 
     def _undo(self, account: Account, latest_first: list[Entry]) -> tuple[int, list[Left]]:

@@ -20,7 +20,6 @@ from club_rules.fields import (
     Errors,
     Fields,
     absent_or_wrong,
-    bounded,
     canonical,
     expected_choice,
     name_unknown,
@@ -139,7 +138,7 @@ def parse_event(raw: object, *, now: datetime, programs: ProgramFacts) -> Activi
         if given is not None:
             data = _READERS[event_type](given, reading)
     if errors:
-        raise InvalidInput(bounded(errors))
+        raise InvalidInput(errors)
     content = canonical([event_type, member_id, format_instant(occurred_at), data])
     digest = sha256(content.encode()).hexdigest()
     return ActivityEvent(event_id, event_type, member_id, occurred_at, data, digest)
@@ -152,7 +151,7 @@ def wire_event(event: ActivityEvent) -> dict[str, Any]:
         "type": event.type,
         "member_id": event.member_id or None,
         "occurred_at": format_instant(event.occurred_at),
-        "data": _wire_data(event.data),
+        "data": wire_data(event.data),
     }
 
 
@@ -446,8 +445,8 @@ def _past_day(data: Fields, name: str, reading: _Reading) -> str:
 # --- writing and decoding -----------------------------------------------------------------------------------
 
 
-def _wire_data(data: Fields) -> Fields:
-    """Write normalised data back: money as strings, and nothing where nothing was given."""
+def wire_data(data: Fields) -> Fields:
+    """Write an event's normalised data as it stands on the wire: money as strings, nothing where nothing was given."""
     wire = dict(data)
     currency = data.get("currency", "")
     for name in ("amount", "old_price", "new_price"):

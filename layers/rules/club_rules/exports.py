@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from club_rules.account import Entry
-from club_rules.events import EVENT_TYPES, ActivityEvent, wire_event
+from club_rules.events import EVENT_TYPES, wire_data
 from club_rules.explaining import receipt
 from club_rules.messages import Messages
 from club_rules.programs import Programs
-from club_rules.times import parse_instant
 from club_rules.views import by_whom, statement_entry
 
 
@@ -35,16 +34,7 @@ def _sent(entry: Entry, messages: Messages) -> dict[str, Any]:
     """What stood in the event, as it was sent; of an adjustment why it was made."""
     if entry.get("type") not in EVENT_TYPES:
         return by_whom(entry["data"], messages) if entry.get("type") == "adjustment" else entry.get("data", {})
-    event = ActivityEvent(
-        entry["event_id"],
-        entry["type"],
-        entry["member_id"],
-        parse_instant(entry["occurred_at"]),
-        entry["data"],
-        entry["digest"],
-    )
-    data: dict[str, Any] = wire_event(event)["data"]
-    return data
+    return wire_data(entry["data"])
 
 
 def exported_item(item_id: str, watched: dict[str, list[Any]]) -> dict[str, Any]:

@@ -385,7 +385,7 @@ def _daily_taken(
     if order_gone:
         changes.append([day, "orders", -1])
         if program.daily is not None:
-            orders = use.get("orders", 0)
+            orders = use["orders"]
             points = _daily_points(program.daily, orders - 1) - _daily_points(program.daily, orders)
             taken += points
             if points:

@@ -272,7 +272,7 @@ def _post_on_order(
             part["reasons"].append(_reason(rule, 0, code, order["order_id"]))
             if not part["points"]:
                 part["kind"] = "denied"
-        if part["reasons"] or any(name in part for name in ("items", "sellers", "days")):
+        if part["reasons"] or "items" in part or "sellers" in part:
             _add(entry, state, programs, program, part, moment)
     apply_entry(account, entry)
     return Posting([entry], order)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from club_rules.account import Account, Entry, Part, apply_entry
+from club_rules.account import SETTLING, Account, Entry, Part, apply_entry
 from club_rules.programs import Programs
 from club_rules.tiers import capped_tier, give_back
 from club_rules.times import format_instant
@@ -21,7 +21,7 @@ UNDOING = "undo~"
 
 def undoing_key(key: str) -> str:
     """The key of the entry that undoes the demotions in the entry of ``key``: one, for ever."""
-    return f"{UNDOING}{key.lstrip('~')}"
+    return f"{UNDOING}{key.removeprefix(SETTLING)}"
 
 
 def lowered(entry: Entry) -> list[str]:

@@ -36,5 +36,5 @@ def standing(counts: Counts, program: Program, tier: int) -> dict[str, Any]:
     """
     members = max(1, counts.members)
     reached = sum(counts.holding(program, each) for each in range(tier, len(program.codes)))
-    below = min(max(0, members - reached), members - 1) if tier else 0
+    below = min(max(0, members - reached), members - 1)
     return {"below_percent": (below * 2000 + members) // (2 * members) / 10, "members": members}

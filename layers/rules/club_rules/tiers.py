@@ -86,7 +86,7 @@ def review(state: ProgramAccount, program: Program, day: int) -> Part:
     else:
         _review_period(state, program, part, day, measure, later)
     part["balance"] = state.points
-    part["tier"] = [state.tier, part.get("set", {}).get("tier", state.tier)]
+    part["tier"] = [state.tier, part["set"].get("tier", state.tier)]
     return part
 
 
@@ -183,7 +183,7 @@ def _change(
 ) -> None:
     """Writes a tier change into ``part``: what is set, and the receipt."""
     part["set"] = {"tier": tier, "since": day, **_next_review(program, tier, day)}
-    if tier > state.top and (reached := program.coupon_tiers.intersection(program.codes[state.top + 1 : tier + 1])):
+    if reached := program.coupon_tiers.intersection(program.codes[state.top + 1 : tier + 1]):
         part["reached"] = sorted(reached, key=program.tier_index)  # for the first time ever: see club_rules.rewards
     part["receipt"] = _receipt(state, program, part, tier, day, measure, without or [])
 

@@ -20,7 +20,7 @@ def parse_instant(text: str) -> datetime:
     """
     if _INSTANT(text) is None:
         raise ValueError("must be an RFC 3339 instant with an offset, such as 2026-11-22T10:15:00Z")
-    instant = datetime.fromisoformat(text if text[-1] != "z" else text.upper())
+    instant = datetime.fromisoformat(text.upper())
     if instant.tzinfo is UTC:
         return instant
     try:

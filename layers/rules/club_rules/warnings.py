@@ -57,7 +57,7 @@ def given_between(before: Account, after: Account, programs: Programs) -> list[E
     They are of lots that were there before the step and still are. In order of program, day and lot.
     """
     start, end = given_through(before), given_through(after)
-    if start is None or end is None or end <= start or after.erased:
+    if start is None or end is None or after.erased:
         return []
     found = []
     for program_id, state in after.programs.items():
