@@ -71,6 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check_programs)
 
+    template = commands.add_parser("template", help="look at the template")
+    template_commands = template.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    expand = template_commands.add_parser(
+        "expand", help="write it as CloudFormation gets it, as JSON: without SAM's short forms, its parameters open"
+    )
+    expand.add_argument("--out", metavar="FILE", type=Path, required=True)
+    expand.set_defaults(run=_expand_template)
+
     _add_verify(commands)
 
     standing = commands.add_parser("standing", help="look after the counts of who holds which tier")
@@ -284,6 +292,15 @@ def _post(url: str) -> Any:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=600) as response:
         return json.load(response)
+
+
+def _expand_template(options: argparse.Namespace) -> int:
+    from local.template import expand
+
+    text = json.dumps(expand((ROOT / "template.yaml").read_text("utf-8")), indent=1)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(text + "\n", "utf-8")
+    return 0
 
 
 def _check_programs(options: argparse.Namespace) -> int:

@@ -25,13 +25,17 @@ from local.swapping import swapped
 from local.template import FunctionSpec
 
 # By the first part of the request's host, which no client's service name changes.
-_SERVICES = {"dynamodb": "dynamodb", "sqs": "sqs", "eventbridge": "events", "events": "events"}
+SERVICES = {"dynamodb": "dynamodb", "sqs": "sqs", "eventbridge": "events", "events": "events"}
 # botocore waits longer and longer between its tries; here a wait only has to let other threads run.
 RETRY_WAIT_S_MAX = 0.002
 _TOKENS_MAX = 512
 
 _MOTO = BotocoreStubber.__call__
 Answer = tuple[int, dict[str, Any]]
+Observer = Callable[[FunctionSpec, str, str, Mapping[str, Any]], None]
+observers: list[Observer] = []
+"""Told of every request that a function makes on any stack of this process, each attempt by itself: the function, the
+service, the operation and the request's body. For tests; empty otherwise."""
 _OTHER_CONTENT: Answer = (
     400,
     {
@@ -56,7 +60,7 @@ class Boundary:
         enforce: bool,
     ) -> None:
         self.faults = faults.Faults()
-        self.used: dict[str, set[tuple[str, str, str | None]]] = {}
+        self.used: dict[str, set[permissions.Need]] = {}
         self._needs = needs
         self._answer = answer  # by service; DynamoDB is moto's
         self._running = running
@@ -68,7 +72,7 @@ class Boundary:
     def __call__(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse:
         """Answer one attempt of one request. Raises ReadTimeoutError for a fault that is one, NotInTheStack."""
         _, service_id, operation = event_name.split(".", 2)
-        service = _SERVICES.get(service_id)
+        service = SERVICES.get(service_id)
         if service is None:
             raise NotInTheStack(f"{service_id} is not part of the local stack")
         raw: bytes = request.body.encode() if isinstance(request.body, str) else request.body or b"{}"
@@ -76,6 +80,8 @@ class Boundary:
             running = self._running()
             body: dict[str, Any] = json.loads(raw)
             if running is not None:
+                for observer in observers:
+                    observer(running, service, operation, body)
                 refused = self._refused(running, service, operation, body)
                 if refused is not None:
                     return _response(request, refused)
@@ -88,10 +94,9 @@ class Boundary:
     def _refused(self, running: FunctionSpec, service: str, operation: str, body: dict[str, Any]) -> Answer | None:
         used = self.used.setdefault(running.logical_id, set())
         for need in self._needs.of(service, operation, body):
-            used.add((need.action, need.resource, permissions.family(need.key)))
+            used.add(permissions.of_kind(need))
             if self._enforce and permissions.allows(running, need) is None:
-                on = f"{need.resource} with the leading key {need.key}" if need.key else need.resource
-                text = f"The role of {running.logical_id} does not allow {need.action} on {on} (template.yaml)"
+                text = f"The role of {running.logical_id} does not allow {permissions.told(need)} (template.yaml)"
                 kind = "com.amazonaws.sqs#AccessDenied" if service == "sqs" else "AccessDeniedException"
                 return (403 if service == "sqs" else 400), {"__type": kind, "message": text}
         return None

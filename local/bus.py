@@ -113,6 +113,15 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 # ---------------------------------------------------------------- PutEvents
 
 
+def is_text(text: str) -> bool:
+    """Whether a text can be sent at all: half a surrogate pair has no form in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def refusal(entry: Any, buses: Iterable[str]) -> tuple[str, str] | None:
     """Say why PutEvents would not take an entry, as (code, message); None = it takes it."""
     if not isinstance(entry, Mapping):
@@ -123,6 +132,8 @@ def refusal(entry: Any, buses: Iterable[str]) -> tuple[str, str] | None:
     for key in ("Source", "DetailType", "Detail"):
         if not isinstance(entry.get(key), str) or not entry[key]:
             return "InvalidArgument", f"Parameter {key} is not valid. Reason: {key} is a required argument."
+        if not is_text(entry[key]):
+            return "InvalidArgument", f"Parameter {key} is not valid. Reason: {key} is no text."
     if entry.get("EventBusName") is not None and _bus_name(entry["EventBusName"]) not in set(buses):
         return "ResourceNotFound", f"There is no event bus {entry['EventBusName']}."
     if entry.get("Time") is not None and _instant(entry["Time"]) is None:

@@ -13,12 +13,15 @@ from urllib.parse import parse_qsl, unquote
 
 from local import tokens
 from local.queues import epoch_ms
-from local.template import ACCOUNT, Authorizer, Route
+from local.template import ACCOUNT, Authorizer, Cors, Route
 
 _API_ID = "local"
 _DOMAIN = "127.0.0.1"
 _PARAMETER = re.compile(r"\{([^}+]+)(\+?)\}")
 Headers = dict[str, str]
+
+ANSWER_BYTES_MAX = 6_291_556  # Lambda's limit for what a function answers, as JSON
+_NEVER_TOO_LARGE = ANSWER_BYTES_MAX // 8  # in JSON a character has at most six bytes, and headers are short
 
 
 class Response(NamedTuple):
@@ -50,7 +53,8 @@ def problem(status: int, message: str, headers: Headers | None = None) -> Respon
 class Gateway:
     """Turns a request into a function's event, and the function's answer into a response.
 
-    `invoke(function ARN, event)` gives the answer, or raises for a function that failed.
+    `invoke(function ARN, event)` gives the answer, or raises for a function that failed. With `cors`, what browsers ask
+    before a request is answered here, and what a function says of other origins is left out.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Gateway:
         checker: Callable[[Authorizer], tokens.Checker],
         clock: Callable[[], datetime],
         invoke: Callable[[str, dict[str, Any]], Any],
+        cors: Cors | None = None,
     ) -> None:
         # The most specific route wins: an exact path before a parameter, that before a greedy one, ANY last.
         matchers = [_Matcher(route, _pattern(route.path), _literal_length(route.path)) for route in routes]
@@ -68,9 +73,21 @@ class Gateway:
         self._checkers = {route.authorizer: checker(route.authorizer) for route in routes if route.authorizer}
         self._clock = clock
         self._invoke = invoke
+        self._cors = cors
 
     def request(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request; `headers` have lower-case names."""
+        if self._cors is None:
+            return self._answer(method, path, query, headers, body)
+        origin = headers.get("origin")
+        allowed = {"access-control-allow-origin": origin} if origin and origin in self._cors.origins else {}
+        if method == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
+            return Response(204, {**allowed, **_preflight(self._cors)} if allowed else {}, b"")
+        answer = self._answer(method, path, query, headers, body)
+        own = {name: value for name, value in answer.headers.items() if not name.startswith("access-control-")}
+        return answer._replace(headers={**own, **allowed})
+
+    def _answer(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Response:
         found = self.find(method, path)
         if found is None:
             return problem(404, "Not Found")
@@ -150,6 +167,14 @@ class Gateway:
         return event
 
 
+def _preflight(cors: Cors) -> Headers:
+    return {
+        "access-control-allow-methods": ",".join(cors.methods),
+        "access-control-allow-headers": ",".join(cors.headers),
+        "access-control-max-age": str(cors.max_age_s),
+    }
+
+
 def _pattern(path: str) -> re.Pattern[str]:
     """Make the pattern of a route's path: a parameter is one segment, a greedy one (`{proxy+}`) is the rest."""
     parts, position = [], 0
@@ -178,6 +203,8 @@ def _response(answer: Any) -> Response:
     body = answer.get("body") or ""
     if not isinstance(body, str):
         raise TypeError("a function's body is text")
+    if len(body) > _NEVER_TOO_LARGE and len(json.dumps(answer)) > ANSWER_BYTES_MAX:
+        raise ValueError("a function's answer is above 6 MB")
     if answer.get("isBase64Encoded"):
         try:
             content = base64.b64decode(body, validate=True)

@@ -22,6 +22,7 @@ from local.stack import Outcome, Stack
 
 HOST = "127.0.0.1"
 BODY_BYTES_MAX = 10 * 1024 * 1024  # the gateway's own limit
+_LENGTH_DIGITS_MAX = 20  # Python reads no number of thousands of digits
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(;[^\r\n]*)?\r?\n")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
@@ -291,6 +292,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _handle  # noqa: N815
 
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        # To the gateway any other method is one that no route has.
+        if name.startswith("do_"):
+            return lambda: self._refuse(404, "Not Found")
+        raise AttributeError(name)
+
     def _respond(self, path: str, query: str, body: bytes) -> Response:
         if path.startswith("/_local/"):
             if not self._is_local():
@@ -315,7 +322,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not (length.isascii() and length.isdigit()):
             self._refuse(400, "Bad Request")
             return None
-        if int(length) > BODY_BYTES_MAX:
+        if len(length) > _LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX:
             self._refuse(413, "Request Entity Too Large")
             return None
         return self.rfile.read(int(length))

@@ -8,6 +8,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,12 +38,14 @@ _NO_VALUE = _NoValue()
 
 @dataclass(frozen=True)
 class Statement:
-    """One allowing statement of a role, with patterns as IAM has them; `leading_keys` empty = any key."""
+    """One allowing statement of a role, with patterns as IAM has them; what it doesn't limit is empty."""
 
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     leading_keys: tuple[str, ...]
+    attributes: tuple[str, ...] = ()  # the only ones that a request may name
+    via: tuple[str, ...] = ()  # the services that may use a key for the role
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class FunctionSpec:
     statements: tuple[Statement, ...]
     async_attempts: int  # how often an asynchronous invocation is tried in all
     async_dead_letters: str | None  # the ARN of the queue that keeps what failed each time
+    log_group: str | None = None  # ARN, with its streams
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,16 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Cors:
+    """Whose pages a browser lets read the API, and how."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]  # lower case
+    max_age_s: int
+
+
+@dataclass(frozen=True)
 class QueueSpec:
     """A queue, and where it sends what was received too often."""
 
@@ -93,6 +107,7 @@ class QueueSpec:
     dead_letters: str | None  # ARN
     max_receives: int | None
     visibility_s: int  # so long a received message is out of sight
+    key: str | None = None  # ARN of the customer key that it is encrypted with
 
 
 @dataclass(frozen=True)
@@ -127,6 +142,7 @@ class TableSpec:
     name: str
     arn: str
     create: Mapping[str, Any]
+    key: str | None = None  # ARN of the customer key that it is encrypted with
 
 
 @dataclass(frozen=True)
@@ -161,11 +177,12 @@ class Template:
         self.root = self.path.parent
         settings = _local_settings(self.root / "samconfig.toml")
         self.stack_name = settings.get("stack_name", "club-local")
-        expanded = _expand(self.path.read_text("utf-8"))
+        text = self.path.read_text("utf-8")
+        overrides = {**_overrides(settings.get("parameter_overrides", "")), **(parameters or {})}
+        self.parameters = _parameter_values(_parse(text).get("Parameters", {}), overrides)
+        expanded = expand(text, tuple(self.parameters.items()))
         self._resources: dict[str, Any] = expanded["Resources"]
         self._conditions: dict[str, Any] = expanded.get("Conditions", {})
-        overrides = {**_overrides(settings.get("parameter_overrides", "")), **(parameters or {})}
-        self.parameters = _parameter_values(expanded.get("Parameters", {}), overrides)
         self.functions = {spec.arn: spec for spec in self._functions()}
         self.queues = {spec.arn: spec for spec in self._queues()}
         self.tables = {spec.name: spec for spec in self._tables()}
@@ -173,6 +190,7 @@ class Template:
         self.rules = list(self._rules())
         self.schedules = {spec.name: spec for spec in self._schedules()}
         self.routes = list(self._routes())
+        self.cors = self._cors()
         self.queue_mappings: list[QueueMapping] = []
         self.stream_mappings: list[StreamMapping] = []
         self._read_mappings()
@@ -350,6 +368,7 @@ class Template:
                 statements=tuple(self._statements(props.get("Role"))),
                 async_attempts=attempts.get(name, 3),
                 async_dead_letters=self.resolve(props.get("DeadLetterConfig", {})).get("TargetArn"),
+                log_group=_log_group_arn(self.resolve(props.get("LoggingConfig", {})).get("LogGroup")),
             )
 
     def _statements(self, role: Any) -> Iterator[Statement]:
@@ -362,10 +381,10 @@ class Template:
                 if statement["Effect"] != "Allow":
                     raise TemplateError(f"policy {policy['PolicyName']}: only Allow is known to the local stack")
                 yield Statement(
-                    sid=statement.get("Sid", ""),
-                    actions=tuple(_as_list(statement["Action"])),
-                    resources=tuple(_as_list(statement["Resource"])),
-                    leading_keys=_leading_keys(statement.get("Condition", {}), policy["PolicyName"]),
+                    statement.get("Sid", ""),
+                    tuple(_as_list(statement["Action"])),
+                    tuple(_as_list(statement["Resource"])),
+                    *_limits(statement.get("Condition", {}), policy["PolicyName"]),
                 )
 
     def _queues(self) -> Iterator[QueueSpec]:
@@ -379,6 +398,7 @@ class Template:
                 dead_letters=redrive.get("deadLetterTargetArn"),
                 max_receives=int(redrive["maxReceiveCount"]) if redrive else None,
                 visibility_s=int(self.resolve(props.get("VisibilityTimeout", 30))),
+                key=self._key_arn(self.resolve(props.get("KmsMasterKeyId"))),
             )
 
     def _tables(self) -> Iterator[TableSpec]:
@@ -396,7 +416,17 @@ class Template:
             create = {key: self.resolve(value) for key, value in props.items() if key in kept}
             if "StreamSpecification" in create:
                 create["StreamSpecification"] = {"StreamEnabled": True, **create["StreamSpecification"]}
-            yield TableSpec(logical_id, name, self.arn_of(logical_id), {"TableName": name, **create})
+            key = self._key_arn(self.resolve(props.get("SSESpecification", {})).get("KMSMasterKeyId"))
+            yield TableSpec(logical_id, name, self.arn_of(logical_id), {"TableName": name, **create}, key)
+
+    def _key_arn(self, named: str | None) -> str | None:
+        """Give the ARN of a customer key that is named by its ARN, its id or its alias."""
+        if named is None or named.startswith("arn:"):
+            return named
+        if named.startswith("alias/"):
+            targets = [self.resolve(props) for _, props in self._of_type("AWS::KMS::Alias")]
+            return self._key_arn(next(each["TargetKeyId"] for each in targets if each["AliasName"] == named))
+        return f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{named}"
 
     def _rules(self) -> Iterator[RuleSpec]:
         for logical_id, props in self._of_type("AWS::Events::Rule"):
@@ -432,6 +462,15 @@ class Template:
                     verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
                     yield Route(verb, path, match.group(1), known, tuple(scopes))
 
+    def _cors(self) -> Cors | None:
+        for _, props in self._of_type("AWS::ApiGatewayV2::Api"):
+            given = self.resolve(props["Body"]).get("x-amazon-apigateway-cors")
+            if given:
+                headers = tuple(name.lower() for name in given.get("allowHeaders", []))
+                methods = tuple(given.get("allowMethods", []))
+                return Cors(tuple(given["allowOrigins"]), methods, headers, int(given.get("maxAge", 0)))
+        return None
+
     def _read_mappings(self) -> None:
         streams = {f"{table.arn}/stream/local": table.name for table in self.tables.values()}
         for logical_id, props in self._of_type("AWS::Lambda::EventSourceMapping"):
@@ -464,13 +503,26 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _leading_keys(condition: Mapping[str, Any], policy: str) -> tuple[str, ...]:
-    """Read the one kind of condition that is known here: on DynamoDB's leading keys."""
-    if not condition:
-        return ()
-    if set(condition) - {"ForAllValues:StringLike", "ForAllValues:StringEquals"}:
-        raise TemplateError(f"policy {policy}: the condition {sorted(condition)} is not known to the local stack")
-    return tuple(key for test in condition.values() for key in _as_list(test["dynamodb:LeadingKeys"]))
+def _log_group_arn(name: str | None) -> str | None:
+    return None if name is None else f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}:*"
+
+
+_EVERY_VALUE = ("ForAllValues:StringLike", "ForAllValues:StringEquals")
+_LIMITS = {
+    "dynamodb:LeadingKeys": _EVERY_VALUE,
+    "dynamodb:Attributes": _EVERY_VALUE,
+    "kms:ViaService": ("StringEquals",),
+}
+
+
+def _limits(condition: Mapping[str, Any], policy: str) -> Iterator[tuple[str, ...]]:
+    """Read the conditions that are known here, each with what it allows: leading keys, attributes, services."""
+    asked = {(name, test) for test, names in condition.items() for name in names}
+    for name, test in asked:
+        if test not in _LIMITS.get(name, ()):
+            raise TemplateError(f"policy {policy}: the condition {test} on {name} is not known to the local stack")
+    for name in _LIMITS:
+        yield tuple(value for names in condition.values() for value in _as_list(names.get(name, [])))
 
 
 def _authorizer(scheme: Mapping[str, Any]) -> Authorizer:
@@ -512,17 +564,41 @@ def _parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> 
         pattern = parameter.get("AllowedPattern")
         if pattern and not re.fullmatch(pattern, values[name]):
             raise TemplateError(f"the parameter {name} is {values[name]!r}, which {pattern} does not allow")
+        if parameter["Type"] == "Number" and not _within_bounds(values[name], parameter):
+            bounds = " to ".join(str(parameter.get(bound, "any")) for bound in ("MinValue", "MaxValue"))
+            raise TemplateError(f"the parameter {name} is {values[name]!r}, and has to be a number, {bounds}")
     return values
 
 
+def _within_bounds(value: str, parameter: Mapping[str, Any]) -> bool:
+    try:
+        number = float(value)
+    except ValueError:
+        return False
+    return bool(parameter.get("MinValue", number) <= number <= parameter.get("MaxValue", number))
+
+
 @lru_cache(maxsize=8)
-def _expand(text: str) -> dict[str, Any]:
-    """Run the SAM translator, offline: it needs a region, code in S3 and no list of managed policies."""
-    from samtranslator.parser.parser import Parser
-    from samtranslator.translator.translator import Translator
+def _parse(text: str) -> dict[str, Any]:
+    """Read a template, with its short forms written out. The answer is shared: don't change it."""
     from samtranslator.yaml_helper import yaml_parse
 
-    raw: dict[str, Any] = yaml_parse(text)
+    parsed: dict[str, Any] = yaml_parse(text)
+    return parsed
+
+
+@lru_cache(maxsize=8)
+def expand(text: str, parameters: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+    """Give what CloudFormation makes of a SAM template (in: YAML), as the SAM translator has it.
+
+    References to parameters stay open, but where SAM looks at the value itself: there it takes `parameters` (names and
+    values), or a default. Offline: it needs a region, code in S3 and no list of managed policies. The answer is shared:
+    don't change it.
+    """
+    from samtranslator.parser.parser import Parser
+    from samtranslator.translator.translator import Translator
+
+    raw = deepcopy(_parse(text))
     for resource in raw["Resources"].values():
         properties = resource.get("Properties", {})
         for key in ("CodeUri", "ContentUri"):
@@ -530,7 +606,6 @@ def _expand(text: str) -> dict[str, Any]:
                 properties[key] = f"s3://{_BUCKET}/{properties[key]}"
     # Of a session it wants the region; a real one would read the machine's profile, and fail if it names one amiss.
     translator = Translator({}, Parser(), boto_session=SimpleNamespace(region_name=REGION))
-    # Parameters stay references here, and are resolved with everything else.
-    expanded: dict[str, Any] = translator.translate(raw, {})
+    expanded: dict[str, Any] = translator.translate(raw, dict(parameters))
     translator.metrics.publish()  # to nobody; it would complain later that nobody asked
     return expanded

@@ -108,9 +108,13 @@ class Checker:
 
 
 def scopes_of(claims: Mapping[str, Any]) -> list[str]:
-    """Give the scopes that a token names, word by word, from `scope` or else `scp`."""
+    """Give the scopes that a token names, word by word, from `scope` or else `scp`.
+
+    A blank parts them and nothing else does (RFC 6749, 3.3): no tab, and no other script's space.
+    """
     named = claims.get("scope", claims.get("scp", ""))
-    return [str(word) for word in named] if isinstance(named, list) else str(named).split()
+    words = named if isinstance(named, list) else str(named).split(" ")
+    return [str(word) for word in words if word]
 
 
 def as_claims(claims: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""What every test stands on: credentials that open nothing, and hypothesis without a clock of its own."""
+"""What every test stands on: credentials that open nothing, hypothesis without a clock, and an eye on the roles."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,5 +32,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Lets a process that a test starts find the layers where pytest does (pyproject.toml, pythonpath)."""
+    """Lets a process that a test starts find the layers where pytest does (pyproject.toml, pythonpath).
+
+    And has the roles compared with what the functions use, once the whole suite ran.
+    """
     os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in config.getini("pythonpath"))
+    from tests.access.whole_suite import WholeSuite  # found only now, by pytest's own setting
+
+    suite = Path(__file__).parent
+    roles = WholeSuite(config, suite, suite.parent / "template.yaml", apart=(suite / "deployed",))
+    config.pluginmanager.register(roles, "roles")

@@ -7,8 +7,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from club_ledger import environment
+from club_ledger.framing import framed
 from club_ledger.inbox import post_batch
-from club_rules.errors import ClubError
+from club_rules.errors import ClubError, described
 from club_rules.programs import load_programs
 
 SECONDS_AN_EVENT = 4.0
@@ -17,6 +18,7 @@ SECONDS_AN_EVENT = 4.0
 logger = Logger()
 
 
+@framed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Takes a batch of SQS records and answers which of them are to be delivered again."""
     outcome = post_batch(
@@ -26,14 +28,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         lambda: environment.time_left(context, SECONDS_AN_EVENT),
     )
     for message_id, defect in outcome.defects:
-        # its kind and not its text, which may hold a part of what was sent
-        logger.error("not posted", extra={"message_id": message_id, "error": type(defect).__name__})
+        logger.error("not posted", extra={"message_id": message_id, "error": described(defect)})
     again = outcome.again
     for record, error in outcome.dead:
         try:
             _bury(record, error)
-        except Exception:  # whatever the queue answers, the message has to come back
-            logger.exception("dead letter not sent", extra={"message_id": record["messageId"]})
+        except Exception as defect:  # noqa: BLE001 - whatever the queue answers, the message has to come back
+            logger.error("dead letter not sent", extra={"message_id": record["messageId"], "error": described(defect)})
             again.append(record["messageId"])
     logger.info(
         "batch posted",

@@ -9,6 +9,8 @@ from aws_lambda_powertools import Logger
 
 from club_ledger import environment
 from club_ledger.alerting import Message, work
+from club_ledger.framing import framed
+from club_rules.errors import described
 from club_rules.programs import load_programs
 
 SECONDS_A_CHUNK = 45.0
@@ -16,6 +18,7 @@ SECONDS_A_CHUNK = 45.0
 logger = Logger()
 
 
+@framed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Takes a batch of its queue; answers which messages are to come again."""
     again = []
@@ -26,8 +29,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             done = work(environment.store(), load_programs(), message, _send, time_left)
             ids = {name: message[name] for name in ("event_id", "item_id", "shard", "chunk")}
             logger.info("chunk done", extra={**ids, **done._asdict()})
-        except Exception:  # whatever it was: this message comes back, its neighbours are not held up
-            logger.exception("chunk failed", extra={"message_id": record["messageId"]})
+        except Exception as error:  # noqa: BLE001 - this message comes back, its neighbours are not held up
+            logger.error("chunk failed", extra={"message_id": record["messageId"], "error": described(error)})
             again.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": again}
 

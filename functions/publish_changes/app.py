@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from club_ledger import environment, rewarding, standing
+from club_ledger.framing import framed
 from club_ledger.outbox import SOURCE, announcements
 from club_rules.programs import Programs, load_programs
 from price_drops import send_drops  # beside this file, which is on the path on Lambda
@@ -20,6 +21,7 @@ SECONDS_TO_COUNT = 20.0
 logger = Logger()
 
 
+@framed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Takes a batch of stream records; answers from which record on they are to come again."""
     programs, records = load_programs(), event["Records"]
@@ -34,9 +36,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if failed is None:
         return {"batchItemFailures": []}
     position = records[failed]["dynamodb"]["SequenceNumber"]
-    logger.error(
-        "not done", extra={"position": position, "unsent": unsent, "uncounted": uncounted, "ungranted": ungranted}
-    )
+    places = {"unsent": unsent, "uncounted": uncounted, "ungranted": ungranted}
+    logger.error("not done", extra={"position": position, **places})
     return {"batchItemFailures": [{"itemIdentifier": position}]}
 
 

@@ -16,7 +16,7 @@ from unittest import mock
 
 import botocore.client
 
-from local import moto_patch
+from local import boundary, moto_patch
 from local import stack as stack_module
 from local.stack import Stack
 from local.template import ACCOUNT, REGION
@@ -54,6 +54,9 @@ class QuickStack(Stack):
 
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Answers what a client asks."""
+        if self.runtime.running is not None:
+            for observer in boundary.observers:
+                observer(self.runtime.running, service, operation, params)
         if service == "dynamodb":
             return self.store.call(operation, params)
         status, answer = self._boundary._answer[service](operation, json.loads(json.dumps(params)))

@@ -31,7 +31,7 @@ from moto.dynamodb.models import dynamodb_backends
 
 from club_ledger import environment, items
 from club_rules.programs import load_programs
-from local import faults
+from local import boundary, faults
 from local.stack import plain
 from local.template import ACCOUNT, REGION, FunctionSpec, TableSpec, Template
 from local.verify import decoded_entries, verify
@@ -98,8 +98,18 @@ class Wire:
         self.sent: list[tuple[str, Event]] = []
         self.published: list[Event] = []
         self.put_events: Callable[[list[Event]], list[Event]] = self.take_all
+        self.running: FunctionSpec | None = None
         self._rules: list[Rule] = []
         self._tokens: dict[str, Any] = {}
+
+    @contextmanager
+    def of(self, function: str | None) -> Iterator[None]:
+        """While the context lasts, what is sent is sent by this function, or by the test, and told to who observes."""
+        outer, self.running = self.running, None if function is None else template().function(function)
+        try:
+            yield
+        finally:
+            self.running = outer
 
     def operations(self) -> list[str]:
         """The operations that were sent, in order."""
@@ -151,10 +161,13 @@ class Wire:
         return [{"EventId": str(uuid.uuid4())} for _ in entries]
 
     def __call__(self, stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest) -> AWSResponse:
-        operation = event_name.rsplit(".", 1)[1]
+        service, operation = event_name.split(".", 2)[1:]
         text = request.body.decode() if isinstance(request.body, bytes) else request.body or "{}"
         body: Event = json.loads(text)
         self.sent.append((operation, body))
+        if self.running is not None:
+            for observer in boundary.observers:
+                observer(self.running, boundary.SERVICES[service], operation, body)
         kind = self._kind(operation, text, body)
         if kind == "timeout_before":
             raise faults.timeout(request.url)
@@ -257,7 +270,8 @@ class Club:
             logger.setLevel("DEBUG")
             logger.registered_handler.setStream(self.log)
             environment.store.cache_clear()  # what one function has made is not there for another
-            answer = app.handler(copy.deepcopy(event), context(millis, request_id))
+            with self.wire.of(name):
+                answer = app.handler(copy.deepcopy(event), context(millis, request_id))
         json.dumps(answer)  # Lambda hands on JSON and nothing else
         return answer
 
@@ -402,6 +416,10 @@ class Club:
         assert report.problems == []
 
     def _take(self, url: str) -> list[Event]:
+        with self.wire.of(None):
+            return self._received(url)
+
+    def _received(self, url: str) -> list[Event]:
         sqs, taken = aws("sqs"), []
         while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
             "Messages"

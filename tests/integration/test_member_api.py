@@ -561,11 +561,14 @@ def test_a_cursor_holds_for_its_own_statement(club: Club) -> None:
 # --- decisions ------------------------------------------------------------------------------------------------
 
 
+STORED = f"d-{5001:040x}"
+
+
 @pytest.fixture
 def decided(club: Club) -> Event:
     """A decision that the ledger holds."""
-    decision: Event = {"decision_id": "d-5001", "decision": "approved", "checks": [{"code": "tier_entitles"}]}
-    item = EntryItem(items.decision_key("d-5001"), items.SINGLE, digest="d", body=decision)
+    decision: Event = {"decision_id": STORED, "decision": "approved", "checks": [{"code": "tier_entitles"}]}
+    item = EntryItem(items.decision_key(STORED), items.SINGLE, digest="d", body=decision)
     aws("dynamodb").put_item(TableName=club.table, Item=item.serialize())
     return decision
 
@@ -574,7 +577,7 @@ def decided(club: Club) -> Event:
 def test_a_stored_decision_is_read(club: Club, decided: Event, scope: str) -> None:
     club.wire.sent.clear()
 
-    assert club.get("/decisions/d-5001", scope=scope) == (200, decided)
+    assert club.get(f"/decisions/{STORED}", scope=scope) == (200, decided)
 
     assert club.wire.operations() == ["GetItem"]
 
@@ -599,7 +602,7 @@ def test_a_decision_that_is_not_there(club: Club, decided: Event, decision_id: s
 def test_a_member_reads_no_decision(club: Club, decided: Event) -> None:
     club.wire.sent.clear()
 
-    assert club.get("/decisions/d-5001", scope="club:read")[0] == 403
+    assert club.get(f"/decisions/{STORED}", scope="club:read")[0] == 403
     assert club.wire.operations() == []
 
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from local.boundary import NotInTheStack
 from local.faults import BadFault, Faults
+from local.permissions import Need
 from tests.local.conftest import Tiny
 
 
@@ -198,7 +199,7 @@ def test_a_role_allows_its_actions_on_its_keys_and_nothing_else(tiny: Tiny, clie
 
 def test_what_was_used_is_kept_for_a_test_of_the_roles(tiny: Tiny, client: Any) -> None:
     client.put_item(**put(tiny, "A#42"))
-    assert tiny.stack.used_permissions == {"WorkerFunction": {("dynamodb:PutItem", tiny.arn("Table"), "A#")}}
+    assert tiny.stack.used_permissions == {"WorkerFunction": {Need("dynamodb:PutItem", tiny.arn("Table"), "A#")}}
 
 
 def test_a_service_that_the_stack_has_not_is_told_and_never_called(tiny: Tiny) -> None:

@@ -18,22 +18,9 @@ from local.__main__ import main
 from local.server import Server
 from local.stack import Stack
 from local.template import ROOT, FunctionSpec
+from tests.access.roles import differences
 
 NOW = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
-# Lambda itself uses these: the log, the polling of queues and streams. No function asks for them.
-OF_THE_SERVICE = {
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-    "sqs:ReceiveMessage",
-    "sqs:DeleteMessage",
-    "sqs:GetQueueAttributes",
-    "dynamodb:DescribeStream",
-    "dynamodb:GetRecords",
-    "dynamodb:GetShardIterator",
-    "dynamodb:ListStreams",
-}
-# So are the failures that Lambda keeps for a function, in the function's name.
-KEPT_BY_THE_SERVICE = {"KeepFailedStarts", "KeepFailures"}
 
 
 @pytest.fixture
@@ -166,19 +153,9 @@ def test_every_function_and_every_trigger_has_a_sample(stack: Stack) -> None:
 def test_roles_grant_what_the_functions_use_and_nothing_more(stack: Stack) -> None:
     """Runs through all that the functions do. That nothing is used that is not granted, the stack sees to itself."""
     busy_club(stack)
-    granted, used = set(), set()
-    for spec in stack.template.functions.values():
-        for statement in spec.statements:
-            if statement.sid in KEPT_BY_THE_SERVICE:
-                continue
-            for action in set(statement.actions) - OF_THE_SERVICE:
-                for resource in statement.resources:
-                    keys: list[str | None] = [key.removesuffix("*") for key in statement.leading_keys]
-                    granted |= {(spec.code.name, action, resource.rsplit(":", 1)[-1], key) for key in keys or [None]}
-        for action, resource, key in stack.used_permissions.get(spec.logical_id, set()):
-            used.add((spec.code.name, action, resource.rsplit(":", 1)[-1], key))
-    assert sorted(map(str, granted - used)) == []
-    assert sorted(map(str, used - granted)) == []
+    functions_of = {spec.logical_id: spec.code.name for spec in stack.template.functions.values()}
+    used = {functions_of[logical_id]: needs for logical_id, needs in stack.used_permissions.items()}
+    assert differences(stack.template, used) == []
 
 
 def busy_club(stack: Stack) -> None:

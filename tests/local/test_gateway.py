@@ -2,7 +2,9 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local import tokens
+from local.gateway import ANSWER_BYTES_MAX
 from local.queues import epoch_ms
+from local.stack import Stack
 from tests.local.conftest import NOW, Tiny
 
 HOUR = 3600
@@ -272,3 +276,68 @@ def test_a_body_given_as_a_mapping_is_sent_as_json(tiny: Tiny) -> None:
     tiny.stack.request("POST", "/rest/x", body={"a": [1]})
     (event,) = tiny.calls("web")
     assert json.loads(event["body"]) == {"a": [1]}
+
+
+def _given(answer: Any, event: Any) -> Any:
+    return answer
+
+
+@pytest.mark.parametrize("character", ["x", '"', "\x00"])
+def test_an_answer_that_lambda_would_not_hand_on_is_a_fault(tiny: Tiny, character: str) -> None:
+    around = len(json.dumps({"statusCode": 200, "body": ""}))
+    fits = (ANSWER_BYTES_MAX - around) // len(json.dumps(character)[1:-1])
+    for size, status in ((fits, 200), (fits + 1, 500)):
+        answer = {"statusCode": 200, "body": character * size}
+        tiny.tell("web", partial(_given, answer))
+        assert tiny.stack.request("GET", "/open").status == status
+
+
+# ---------------------------------------------------------------- pages of other origins
+
+HOST = "https://shop.example"
+ASKING = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
+
+
+@pytest.fixture
+def shared() -> Iterator[Stack]:
+    """The club, with a host whose pages may read it."""
+    with Stack(NOW, parameters={"ClubPageHosts": f"https://desk.example,{HOST}"}) as stack:
+        yield stack
+
+
+def cors_of(response: Any) -> dict[str, str]:
+    return {name: value for name, value in response.headers.items() if name.startswith("access-control-")}
+
+
+def test_a_browser_is_told_that_pages_of_a_host_may_read(shared: Stack) -> None:
+    """Without a token: a browser sends none with this question."""
+    response = shared.request("OPTIONS", "/members/me", headers={"Origin": HOST, **ASKING})
+    assert (response.status, response.body) == (204, b"")
+    assert cors_of(response) == {
+        "access-control-allow-origin": HOST,
+        "access-control-allow-methods": "GET",
+        "access-control-allow-headers": "accept-language,authorization",
+        "access-control-max-age": "600",
+    }
+
+
+def test_what_a_page_of_a_host_reads_is_marked_for_it_also_where_it_is_refused(shared: Stack) -> None:
+    headers = {"origin": HOST, "authorization": f"Bearer {shared.token('anna', ['club:read'])}"}
+    for path, given, status in (("/members/me", headers, 404), ("/members/me", {"origin": HOST}, 401)):
+        response = shared.request("GET", path, headers=given)
+        assert response.status == status
+        assert cors_of(response) == {"access-control-allow-origin": HOST}
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "https://shop.example.evil.example", "http://shop.example", "null"]
+)
+def test_pages_of_other_origins_are_told_nothing(shared: Stack, origin: str) -> None:
+    assert cors_of(shared.request("OPTIONS", "/members/me", headers={"origin": origin, **ASKING})) == {}
+    assert cors_of(shared.request("GET", "/club", headers={"origin": origin})) == {}
+
+
+def test_without_hosts_no_origin_is_told_anything() -> None:
+    with Stack(NOW) as stack:
+        response = stack.request("OPTIONS", "/members/me", headers={"origin": HOST, **ASKING})
+        assert (response.status, cors_of(response)) == (404, {})

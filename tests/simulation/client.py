@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.retries.standard import RetryContext, StandardRetryConditions
 
+from local import boundary
 from tests.simulation.faults import BATCHES, READS, failure
 from tests.simulation.scheduler import Killed
 
@@ -29,6 +30,8 @@ Answer = dict[str, Any]
 
 UNHEARD = 0.5
 """How often the further attempts get no answer either, where one takes effect late."""
+OBSERVED_OF = 10
+"""Of so many seeds one is told to who observes requests: that costs a seventh of a seed's time."""
 LATE_AT_MOST = 5.0
 """What takes effect late does so after up to about so many times as long as its caller waits for one attempt."""
 
@@ -67,6 +70,9 @@ class Client:
             params.setdefault("ClientRequestToken", str(uuid.uuid4()))
         elif operation == "BatchGetItem":
             self._shuffle(params)
+        if self._world.seed % OBSERVED_OF == 0:
+            for observer in boundary.observers:
+                observer(self._world.template.function(task.about.function), model.service_name, operation, params)
         attempts = (config.retries or {}).get("total_max_attempts", 3)
         attempt = 0
         task.unheard = False

@@ -11,22 +11,14 @@ from typing import Any
 
 import pytest
 
-from local.template import ROOT, Template, TemplateError, _expand, _overrides
-
-TEMPLATE = Template(ROOT / "template.yaml")
-RESOURCES: dict[str, Any] = _expand((ROOT / "template.yaml").read_text())["Resources"]
+from local.template import ACCOUNT, ROOT, Template, TemplateError, _overrides, expand
+from tests.template.resources import TEMPLATE, listed, of_type
 
 # Resources that may end in a star, and why.
 STARS = {
     r"arn:aws:logs:[^*]*:log-group:/aws/lambda/[^*]*:\*": "a log group's ARN covers its log streams by this ending",
     r"arn:aws:dynamodb:[^*]*:table/[^*/]*/stream/\*": "ListStreams knows no single stream; Lambda wants it of the role",
 }
-
-
-def of_type(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for logical_id, resource in RESOURCES.items():
-        if resource["Type"] == kind:
-            yield logical_id, TEMPLATE.resolve(resource.get("Properties", {}))
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -38,10 +30,6 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, policy in of_type("AWS::SQS::QueuePolicy"):
         for statement in policy["PolicyDocument"]["Statement"]:
             yield name, statement
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 # ---------------------------------------------------------------- the API
@@ -114,6 +102,22 @@ def test_the_api_is_throttled_and_its_log_holds_no_personal_data() -> None:
     assert stage["AccessLogSettings"]["DestinationArn"] == TEMPLATE.arn_of("ApiLogs")
 
 
+@pytest.mark.parametrize("hosts", ["", "https://shop.example", "https://shop.example,https://other.example:8443"])
+def test_pages_of_the_hosts_may_read_the_api_and_those_of_others_may_not(hosts: str) -> None:
+    template = Template(ROOT / "template.yaml", {"ClubPageHosts": hosts})
+    # SAM looks at the value itself, so it is told of it.
+    expanded = expand((ROOT / "template.yaml").read_text("utf-8"), tuple(template.parameters.items()))
+    body = template.resolve(expanded["Resources"]["ClubApi"]["Properties"]["Body"])
+    cors = body.get("x-amazon-apigateway-cors")
+    if not hosts:
+        assert cors is None, "without any, a browser hands no answer to another origin's page"
+        return
+    assert cors["allowOrigins"] == hosts.split(",")
+    assert cors["allowMethods"] == ["GET"]
+    assert set(cors["allowHeaders"]) == {"accept-language", "authorization"}
+    assert not cors.get("allowCredentials"), "tokens are handed over, there are no cookies"
+
+
 # ---------------------------------------------------------------- functions and roles
 
 
@@ -126,6 +130,10 @@ def test_each_function_has_a_role_of_its_own_that_only_lambda_may_take() -> None
         (service,) = listed(statement["Principal"]["Service"])
         wanted = "lambda" if TEMPLATE.arn_of(name) in roles else "scheduler"
         assert service == f"{wanted}.amazonaws.com"
+        if wanted == "scheduler":
+            assert statement["Condition"] == {
+                "StringEquals": {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": TEMPLATE.arn_of("Schedules")}
+            }
 
 
 def test_no_statement_has_a_wildcard_but_where_this_says_why() -> None:
@@ -272,9 +280,28 @@ def test_each_function_is_built_for_the_same_machine_and_keeps_its_logs_for_a_ti
         assert props["LoggingConfig"]["LogGroup"] == TEMPLATE.name_of(group)
         assert props["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == Path(props["Code"]["S3Key"]).name
         used.add(group)
-    assert set(groups) == used | {"ApiLogs"}
-    for settings in groups.values():
-        assert int(settings["RetentionInDays"]) == int(TEMPLATE.parameters["LogRetentionDays"])
+    assert set(groups) == used | {"ApiLogs", "FactsLogs"}
+
+
+def test_only_who_sends_to_its_own_queue_may_go_round_and_may_for_as_long_as_there_is_work() -> None:
+    """Lambda takes a function that feeds itself for a mistake, and ends that after some 16 rounds: a sweep has more."""
+    for name, props in of_type("AWS::Lambda::Function"):
+        spec = TEMPLATE.functions[TEMPLATE.arn_of(name)]
+        fed_by = {mapping.queue for mapping in TEMPLATE.queue_mappings if mapping.function == spec.arn}
+        sends_to = {
+            arn
+            for statement in spec.statements
+            if "sqs:SendMessage" in statement.actions
+            for arn in statement.resources
+        }
+        assert props.get("RecursiveLoop") == ("Allow" if fed_by & sends_to else None), name
+
+
+def test_no_function_is_traced_or_snapped() -> None:
+    """docs/decisions.md says why not; a change of mind has to come by there."""
+    for name, props in of_type("AWS::Lambda::Function"):
+        assert "TracingConfig" not in props, name
+        assert "SnapStart" not in props, name
 
 
 def test_an_answer_to_the_api_comes_before_the_gateway_gives_up() -> None:
@@ -315,7 +342,6 @@ def test_every_queue_has_dead_letters_or_holds_them_for_a_fortnight() -> None:
     dead |= {spec.async_dead_letters for spec in TEMPLATE.functions.values() if spec.async_dead_letters}
     dead |= {mapping.on_failure for mapping in TEMPLATE.stream_mappings if mapping.on_failure}
     for name, props in of_type("AWS::SQS::Queue"):
-        assert props["SqsManagedSseEnabled"] is True
         assert props["MessageRetentionPeriod"] == 14 * 24 * 3600
         queue = TEMPLATE.queues[TEMPLATE.arn_of(name)]
         if queue.arn in dead:
@@ -327,39 +353,6 @@ def test_every_queue_has_dead_letters_or_holds_them_for_a_fortnight() -> None:
 def test_no_two_queues_share_their_dead_letters() -> None:
     shared = [queue.dead_letters for queue in TEMPLATE.queues.values() if queue.dead_letters]
     assert len(shared) == len(set(shared)) == 5
-
-
-def test_a_dead_letter_raises_an_alarm() -> None:
-    watched = set()
-    for _, alarm in of_type("AWS::CloudWatch::Alarm"):
-        assert alarm["AlarmDescription"].endswith(".")
-        assert alarm["TreatMissingData"] == "notBreaching"
-        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible":
-            assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
-            watched.add(alarm["Dimensions"][0]["Value"])
-    holders = {queue.name for queue in TEMPLATE.queues.values() if queue.dead_letters is None}
-    assert watched == holders
-
-
-def test_a_sweep_that_halts_raises_an_alarm() -> None:
-    """The filter looks for what the sweep says: see `sweep_handler`, whose test reads the same words from the log."""
-    ((_, looks),) = of_type("AWS::Logs::MetricFilter")
-    (metric,) = looks["MetricTransformations"]
-    assert looks["LogGroupName"] == TEMPLATE.name_of("DemotionSweepLogs")
-    assert looks["FilterPattern"] == '{ $.message = "sweep halted" }'
-    assert metric["MetricValue"] == "1"
-    (alarm,) = (props for name, props in of_type("AWS::CloudWatch::Alarm") if name == "SweepHaltedAlarm")
-    assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
-    assert (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == ("Sum", 0, "GreaterThanThreshold")
-
-
-def test_alarms_are_sent_where_a_topic_is_named_and_only_there() -> None:
-    topic = "arn:aws:sns:eu-west-1:123456789012:alarms"
-    for parameters, expected in (({}, None), ({"AlarmTopicArn": topic}, [topic])):
-        template = Template(ROOT / "template.yaml", parameters)
-        for resource in RESOURCES.values():
-            if resource["Type"] == "AWS::CloudWatch::Alarm":
-                assert template.resolve(resource["Properties"]).get("AlarmActions") == expected
 
 
 def test_a_message_is_hidden_for_six_times_as_long_as_its_function_may_take() -> None:
@@ -379,22 +372,33 @@ def test_what_fails_in_the_stream_is_kept_and_holds_up_nothing_for_ever() -> Non
 
 
 def test_posting_leaves_a_new_table_its_breath() -> None:
-    parameter = 0
+    queues = 0
     for name, props in of_type("AWS::Lambda::EventSourceMapping"):
-        if "sqs" in props["EventSourceArn"]:
+        assert props["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+        if props["EventSourceArn"] in TEMPLATE.queues:
             assert int(props["ScalingConfig"]["MaximumConcurrency"]) >= 2, name
-            parameter += 1
-    assert parameter == 5
+            queues += 1
+    assert queues == 5
 
 
 def test_the_bus_takes_every_type_of_activity_to_the_queue() -> None:
-    (rule,) = TEMPLATE.rules
+    (rule,) = (each for each in TEMPLATE.rules if each.logical_id == "MarketplaceActivity")
     assert rule.bus == TEMPLATE.buses[0]
     # of every type, known or not: what is not known has to become a dead letter, and not to vanish
     assert rule.pattern == {"source": ["marketplace"]}
     assert rule.targets == (TEMPLATE.arn_of("ActivityQueue"),)
-    ((_, props),) = of_type("AWS::Events::Rule")
+    props = dict(of_type("AWS::Events::Rule"))["MarketplaceActivity"]
     assert props["Targets"][0]["DeadLetterConfig"]["Arn"] == TEMPLATE.arn_of("ActivityDeadLetters")
+
+
+def test_the_facts_log_takes_what_its_rule_writes_and_nothing_else() -> None:
+    ((_, policy),) = of_type("AWS::Logs::ResourcePolicy")
+    streams, events = json.loads(policy["PolicyDocument"])["Statement"]
+    for statement, action in ((streams, "logs:CreateLogStream"), (events, "logs:PutLogEvents")):
+        assert (statement["Effect"], statement["Action"]) == ("Allow", action)
+        assert statement["Principal"] == {"Service": ["events.amazonaws.com", "delivery.logs.amazonaws.com"]}
+        assert statement["Resource"] == TEMPLATE.arn_of("FactsLogs")
+    assert events["Condition"] == {"ArnEquals": {"aws:SourceArn": TEMPLATE.arn_of("OperatorsFacts")}}
 
 
 def test_the_bus_may_send_to_these_two_queues_and_nobody_else_may() -> None:
@@ -427,17 +431,6 @@ def test_sweeps_run_daily_with_the_scheduled_time_and_a_failed_start_is_kept() -
 # ---------------------------------------------------------------- the table
 
 
-def test_the_ledger_is_kept_safe() -> None:
-    resource = RESOURCES["Ledger"]
-    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
-    props = resource["Properties"]
-    assert props["DeletionProtectionEnabled"] is True
-    assert props["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert props["SSESpecification"] == {"SSEEnabled": True}
-    assert props["BillingMode"] == "PAY_PER_REQUEST"
-    assert "TimeToLiveSpecification" not in props, "nothing that counts may vanish by itself"
-
-
 def test_there_is_one_table_with_one_sparse_index() -> None:
     (table,) = TEMPLATE.tables.values()
     assert table.create["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
@@ -460,7 +453,13 @@ def test_there_is_one_table_with_one_sparse_index() -> None:
         ("TokenAudience", ""),
         ("ExpeditedRefunds", "true"),
         ("LogLevel", "LOUD"),
+        ("TokenIssuer", "http://localhost.example/"),
+        ("TokenIssuer", "http://127.0.0.1.example/"),
         ("LogRetentionDays", "2"),
+        ("PayoutsPerHour", "0"),
+        ("ArchiveDays", "-1"),
+        ("PostingConcurrency", "1"),
+        ("RequestBurst", "many"),
         ("AlarmTopicArn", "alarms"),
         ("ClubPageHosts", "http://shop.example"),
         ("ClubPageHosts", "https://shop.example/"),

@@ -230,6 +230,17 @@ def test_a_path_parameter_is_found() -> None:
         ({"claims": {"sub": "m-1"}, "scopes": ["club:read"]}, ("m-1", {"club:read"})),
         ({"claims": {"sub": "m-1", "scope": "club:read"}, "scopes": ["club:admin"]}, ("m-1", {"club:read"})),
         ({"claims": {"sub": "m-1", "scope": ""}, "scopes": ["club:admin"]}, ("m-1", set())),
+        # a blank parts scopes, and nothing else: none of these is club:admin
+        (
+            {"claims": {"sub": "m-1", "scope": "club:read x\u00a0club:admin"}},
+            ("m-1", {"club:read", "x\u00a0club:admin"}),
+        ),
+        ({"claims": {"sub": "m-1", "scope": "club:read\tclub:admin\n"}}, ("m-1", {"club:read\tclub:admin\n"})),
+        ({"claims": {"sub": "m-1", "scope": " club:read  club:decide "}}, ("m-1", {"club:read", "club:decide"})),
+        ({"claims": {"sub": "m-1", "scope": "club:read club:admin]"}}, ("m-1", {"club:read", "club:admin]"})),
+        ({"claims": {"sub": "m-1", "scope": "[club:admin club:read"}}, ("m-1", {"[club:admin", "club:read"})),
+        ({"claims": {"sub": "m-1", "scope": "[[club:admin]]"}}, ("m-1", {"[club:admin]"})),
+        ({"claims": {"sub": "m-1", "scope": "["}}, ("m-1", {"["})),
         ({"claims": {"sub": "m-1"}, "scopes": None}, ("m-1", set())),
         ({"claims": {"scope": "club:read"}}, ("", {"club:read"})),
         ({"claims": {"sub": 5, "scope": 5}}, ("", set())),

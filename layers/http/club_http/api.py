@@ -5,11 +5,9 @@ from collections.abc import Callable
 from typing import Any, Protocol, overload
 
 from club_http.problems import Response, internal_problem, problem_response
-from club_rules.errors import ClubError
+from club_rules.errors import ClubError, described
 
 Handler = Callable[[dict[str, Any], Any], Response]
-
-_FRAMES_SHOWN_MAX = 8
 
 
 class ErrorLog(Protocol):
@@ -54,20 +52,4 @@ def _log(error: Exception, logger: ErrorLog | None) -> None:
         import logging
 
         logger = logging.getLogger("club_http")
-    logger.error(_describe(error))
-
-
-def _describe(error: BaseException) -> str:
-    """Say what kind of exception it was and which way it came, innermost last, without its text."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_SHOWN_MAX:]
-    way = " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)
-    return f"{type(error).__name__}{_service_code(error)} at {way}"
-
-
-def _service_code(error: BaseException) -> str:
-    """Return the code in an error answer of AWS, such as " (AccessDenied)": it is no word of a caller's."""
-    response = getattr(error, "response", None)
-    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    return f" ({code})" if isinstance(code, str) else ""
+    logger.error(described(error))

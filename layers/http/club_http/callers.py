@@ -10,6 +10,9 @@ from club_rules.errors import Forbidden, member_not_found
 _is_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}").fullmatch
 _ME = "me"
 
+SUBJECT_CHARS_MAX = 255
+"""So long may a subject be by OpenID Connect (Core, 2)."""
+
 
 class Caller(NamedTuple):
     """Who sent the request: the token's subject ("" where it has none) and its scopes."""
@@ -68,19 +71,24 @@ def path_member(caller: Caller, member_id: str) -> str:
 
 
 def acting_caller(caller: Caller) -> Caller:
-    """Let a caller pass whose token names them. Raises Forbidden (`subject_required`) for any other.
+    """Let a caller pass whose token names them, legibly. Raises Forbidden (`subject_required`) for any other.
 
     What is done to a member is recorded with who did it, and sometimes needs two: who has no name can be neither.
     """
-    if not caller.sub.strip():
-        raise Forbidden("subject_required", "needs a token with a subject")
+    sub = caller.sub
+    if not (sub.strip() and sub.isprintable() and len(sub) <= SUBJECT_CHARS_MAX):
+        raise Forbidden(
+            "subject_required", f"needs a token with a subject of 1 to {SUBJECT_CHARS_MAX} printable characters"
+        )
     return caller
 
 
 def _words(granted: object) -> frozenset[str]:
-    """Split a scope claim into its words."""
+    """Split a scope claim into its words: a blank parts them, and nothing else does (RFC 6749, 3.3)."""
     if isinstance(granted, str):
-        return frozenset(granted.removeprefix("[").removesuffix("]").split())
+        if granted[:1] == "[" and granted[-1:] == "]":
+            granted = granted[1:-1]
+        return frozenset(word for word in granted.split(" ") if word)
     if isinstance(granted, list):
         return frozenset(word for word in granted if isinstance(word, str))
     return frozenset()

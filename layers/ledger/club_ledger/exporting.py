@@ -11,8 +11,9 @@ from typing import Any
 from club_ledger import watching
 from club_ledger.journal import PAGES_AT_ONCE, Journal
 from club_ledger.queries import EXPORTED, ExportQuery
-from club_ledger.reading import read_rewards, read_summary
+from club_ledger.reading import fitting, read_rewards, read_summary
 from club_ledger.store import Store, existing
+from club_rules.account import Entry
 from club_rules.exports import exported_entry, exported_item
 from club_rules.messages import Messages
 from club_rules.programs import Programs
@@ -47,10 +48,9 @@ def read_export(
         rows = _rows(store, programs, member_id, journal, messages, name, behind, left)
         page[name] = [row for _, row in rows]
         left -= len(rows)
-        if left == 0:
-            # there may be no more behind the last one: then the next page says so
-            ended = name == "entries" and int(rows[-1][0]) == journal.last
-            page["cursor"] = None if ended else wanted.cursor(name, rows[-1][0])
+        # of entries there may be more than fit on a page; of the others no more may come: then the next page says so
+        if rows and (int(rows[-1][0]) < journal.last if name == "entries" else left == 0):
+            page["cursor"] = wanted.cursor(name, rows[-1][0])
             break
         behind = ""
     return page
@@ -74,5 +74,12 @@ def _rows(
         return store.decisions(member_id, behind or None, limit)
     first = int(behind or "0") + 1
     last = min(first + limit - 1, journal.last)
-    found = journal.entries(list(journal.rows(last, last - first + 1)))
-    return [(str(entry["seq"]), exported_entry(entry, programs, messages)) for entry in reversed(found)]
+    found = journal.entries(list(journal.rows(last, last - first + 1)))[::-1]
+    shown = found[: fitting(map(_told, found))]
+    return [(str(entry["seq"]), exported_entry(entry, programs, messages)) for entry in shown]
+
+
+def _told(entry: Entry) -> int:
+    """How much an entry has to tell: the lines that were sent, and the reasons in every program."""
+    reasons = sum(len(part["reasons"]) for part in entry["parts"].values())
+    return reasons + len(entry.get("data", {}).get("lines", ()))

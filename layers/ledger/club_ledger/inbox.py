@@ -51,6 +51,9 @@ def post_batch(
             readable.append((event, moment, record))
         except ClubError as error:
             outcome.dead.append((record, error))
+        except Exception as error:  # noqa: BLE001 - see below
+            outcome.defects.append((record["messageId"], error))
+            outcome.again.append(record["messageId"])
     for event, moment, record in sorted(readable, key=lambda each: (each[0].member_id, each[0].occurred_at)):
         try:
             if post_event(store, programs, event, moment, time_left()):

@@ -7,6 +7,7 @@ JSON): an account stays below 1 KB, which is what a posting costs by.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -234,6 +235,10 @@ def decision_key(decision_id: str) -> str:
     return f"D#{decision_id}"
 
 
+is_decision_id = re.compile(r"d-[0-9a-f]{40}").fullmatch
+"""Whether a text is an id as ``club_rules.decisions.decision_id`` makes them: no other decision is looked for."""
+
+
 MADE = "D#"
 """What the sort keys begin with under which a member's partition knows of the decisions that were made on them."""
 
@@ -244,6 +249,10 @@ MADE_BEHIND = "D$"
 def made_key(decided_at: str, decision_id: str) -> str:
     """The sort key under which a member's partition knows of a decision: they sort as they were made."""
     return f"{MADE}{decided_at.removesuffix('Z')}#{decision_id}"
+
+
+is_made_key = re.compile(rf"{MADE}[0-9]{{4}}-[0-9T:.-]{{14,21}}#d-[0-9a-f]{{40}}").fullmatch
+"""Whether a text is an answer of ``made_key``. A cursor holds one, and a forged one must lead nowhere else."""
 
 
 def decision_of(key: str) -> str:

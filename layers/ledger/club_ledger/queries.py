@@ -9,12 +9,15 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from club_ledger.items import is_made_key
 from club_rules.account import Entry, JournalRow, is_settling
 from club_rules.errors import FieldError, InvalidInput, pointer_token
+from club_rules.fields import is_id
 from club_rules.outlook import DAYS_AT_MOST
 from club_rules.programs import Programs
 from club_rules.times import parse_day, parse_instant
@@ -143,7 +146,7 @@ class DecisionsQuery:
         self.before: str | None = None
         if "cursor" in query:
             before = _read_cursor(query["cursor"], "decisions", member_id)
-            self.before = before if isinstance(before, str) else None
+            self.before = before if isinstance(before, str) and is_made_key(before) else None
             if self.before is None:
                 errors.append(_CURSOR_FAULT)
         if errors:
@@ -169,7 +172,7 @@ class ExportQuery:
         if "cursor" in query:
             position = _read_cursor(query["cursor"], "export", member_id)
             name, _, last = position.partition(":") if isinstance(position, str) else ("", "", "")
-            self.place = (name, last) if name in EXPORTED and (name != "entries" or last.isdecimal()) else None
+            self.place = (name, last) if name in _IS_PLACE and _IS_PLACE[name](last) else None
             if self.place is None:
                 errors.append(_CURSOR_FAULT)
         if errors:
@@ -179,6 +182,13 @@ class ExportQuery:
         """An opaque cursor that goes on with the list ``name`` behind ``last``."""
         return make_cursor(f"{name}:{last}", "export", self._member_id)
 
+
+_IS_PLACE: dict[str, Callable[[str], object]] = {
+    "watched": is_id,
+    "decisions": is_made_key,
+    "entries": re.compile(r"[1-9][0-9]{0,11}").fullmatch,
+}
+"""What each list of an export can go on behind. Who makes up a cursor must not steer a query with it."""
 
 _CURSOR_FAULT = FieldError("/query/cursor", "invalid_cursor", "expected the cursor of an earlier answer, untouched")
 
@@ -214,7 +224,10 @@ def _read_cursor(text: str, *of: str) -> int | str | None:
 
 
 def _check(position: int | str, of: tuple[str, ...]) -> str:
-    """Ties a cursor to its list. It guards against mistakes, not against malice: it opens nothing else."""
+    """Ties a cursor to its list. It guards against mistakes, not against malice: a forged one opens nothing else.
+
+    Whoever reads a position says therefore what it may look like.
+    """
     return hashlib.sha256("/".join([*of, str(position)]).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

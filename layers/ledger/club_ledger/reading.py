@@ -5,10 +5,12 @@ Reads settle the account to their moment first, in memory: what fell due and is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from itertools import dropwhile
 from typing import Any
 
+from club_ledger.items import is_decision_id
 from club_ledger.journal import PAGES_AT_ONCE, Journal
 from club_ledger.queries import STATEMENT_LIMIT, DecisionsQuery, ExplanationQuery, OutlookQuery, StatementQuery
 from club_ledger.store import Store, existing
@@ -29,6 +31,10 @@ READ_AT_ONCE = 400
 
 ROWS_AT_ONCE = 2000
 """So many rows of the journal are looked at for one page of a statement: their days tell most of what doesn't fit."""
+
+TOLD_AT_ONCE = 3000
+"""So many reasons, and lines of orders, are told on one page: an order has up to 500 of each, and an answer of Lambda's
+ends at 6 MB."""
 
 EXPLAINED_AT_ONCE = 4000
 """So many entries an explanation reads: for most members, years."""
@@ -68,12 +74,24 @@ def read_statement(
     pending = settle_wholly(account, programs, moment)
     found = [entry for entry in reversed(pending) if wanted.shows(entry)]
     seq = _find_posted(journal, wanted, found)
-    if len(found) > wanted.limit:
-        seq = found[wanted.limit]["seq"]
-        found = found[: wanted.limit]
+    shown = min(wanted.limit, fitting(len(entry["parts"][wanted.program]["reasons"]) for entry in found))
+    if len(found) > shown:
+        seq = found[shown]["seq"]
+        found = found[:shown]
     program = programs.versions(wanted.program)[-1]
     views = [statement_entry(entry, program, messages) for entry in found]
     return {"entries": views, "cursor": wanted.cursor(seq + 1) if seq > 0 else None}
+
+
+def fitting(weights: Iterable[int]) -> int:
+    """How many entries fit on a page, by what each has to tell: one at least, and what is told in all is bounded."""
+    told = shown = 0
+    for weight in weights:
+        told += weight
+        if shown and told > TOLD_AT_ONCE:
+            break
+        shown += 1
+    return shown
 
 
 def _find_posted(journal: Journal, wanted: StatementQuery, found: list[Entry]) -> int:
@@ -275,7 +293,7 @@ def read_decisions(store: Store, member_id: str, query: dict[str, str]) -> dict[
 
 def read_decision(store: Store, decision_id: str) -> dict[str, Any]:
     """A stored decision. Raises ``NotFound`` and ``Busy``."""
-    found = store.decision(decision_id) if len(decision_id) <= 64 else None
+    found = store.decision(decision_id) if is_decision_id(decision_id) else None
     if found is None:
         raise NotFound("decision_not_found", "there is no such decision")
     return found[0]

@@ -6,13 +6,16 @@ import json
 from typing import Any
 
 from club_ledger import environment
+from club_ledger.framing import framed
 from club_ledger.sweeping import Counts, Message, SweepMember, start, work
+from club_rules.errors import described
 from club_rules.programs import load_programs
 from club_rules.tallying import report
 
 SECONDS_A_MEMBER = 4.0
 
 
+@framed
 def handle_sweep(
     sweep: str, event: dict[str, Any], context: Any, log: Any, sweep_member: SweepMember | None = None
 ) -> dict[str, Any]:
@@ -20,7 +23,7 @@ def handle_sweep(
 
     ``event`` is either the schedule's input or an SQS batch; ``log`` a Powertools logger, told ids and counts only;
     ``sweep_member`` what is done with each due member, by itself settling the account. Returns the partial batch
-    answer. Raises ``InvalidInput`` for an input that is none.
+    answer. Raises ``InvalidInput`` for an input that is none, and what ``framed`` makes of anything else.
     """
     if "Records" not in event:
         messages = start(environment.store(), load_programs(), sweep, event, context.aws_request_id)
@@ -40,8 +43,9 @@ def handle_sweep(
                 sweep_member,
             )
             _tell(log, sweep, counts)
-        except Exception:  # whatever it was: this message comes back, its neighbours are not held up
-            log.exception("chunk failed", extra={"sweep": sweep, "message_id": record["messageId"]})
+        except Exception as error:  # noqa: BLE001 - this message comes back, its neighbours are not held up
+            about = {"sweep": sweep, "message_id": record["messageId"], "error": described(error)}
+            log.error("chunk failed", extra=about)
             again.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": again}
 

@@ -13,7 +13,6 @@ from club_rules.fields import (
     Errors,
     Fields,
     absent_or_wrong,
-    bounded,
     canonical,
     name_unknown,
     read_choice,
@@ -62,7 +61,7 @@ def parse_adjustment(body: object, member_id: str, programs: Programs) -> Adjust
     points = _points(fields, program, programs, errors)
     reason = _reason(fields, errors)
     if errors:
-        raise InvalidInput(bounded(errors))
+        raise InvalidInput(errors)
     digest = sha256(canonical(["adjustment", member_id, program, points, reason]).encode()).hexdigest()
     return Adjustment(adjustment_id, member_id, program, points, reason, digest)
 

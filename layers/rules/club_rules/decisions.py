@@ -21,7 +21,6 @@ from club_rules.fields import (
     Errors,
     Fields,
     absent_or_wrong,
-    bounded,
     canonical,
     name_unknown,
     read_choice,
@@ -230,7 +229,7 @@ def _body(body: object, known: frozenset[str], errors: Errors) -> Fields:
 
 def _raise_if_any(errors: Errors) -> None:
     if errors:
-        raise InvalidInput(bounded(errors))
+        raise InvalidInput(errors)
 
 
 def _amount(fields: Fields, ours: str, errors: Errors) -> tuple[str, int, str]:

@@ -10,6 +10,10 @@ from typing import NamedTuple
 # `detail` travels with a dead letter and in a problem document: it has to stay small.
 _DETAIL_FIELDS_MAX = 20
 _NAME_CHARS_MAX = 64
+_FRAMES_SHOWN_MAX = 8
+
+FIELD_ERRORS_MAX = 3_000
+"""An answer names at most so many fields one by one: an order of 500 lines that are all wrong still fits."""
 
 
 class FieldError(NamedTuple):
@@ -35,15 +39,15 @@ class ClubError(Exception):
 class InvalidInput(ClubError):
     """Input that is wrong in itself, whoever sends it and whenever.
 
-    `errors` holds every field at fault. `code` is the code of the first; `detail` names the fields, the first
-    twenty of them one by one.
+    `errors` holds every field at fault, the first 3,000 one by one and the rest as a number. `code` is the code of
+    the first; `detail` names the fields, the first twenty of them one by one.
     """
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         if not errors:
             raise ValueError("an InvalidInput needs at least one field at fault")
         super().__init__(errors[0].code, _named(errors))
-        self.errors = list(errors)
+        self.errors = _bounded(errors)
 
 
 class Refused(ClubError):
@@ -86,6 +90,33 @@ def pointer_token(name: str) -> str:
     if not name.isprintable():
         name = name.encode("unicode_escape").decode("ascii")
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def _bounded(errors: Sequence[FieldError]) -> list[FieldError]:
+    """Keep an answer to a bounded size; what is left out is at least counted."""
+    rest = len(errors) - FIELD_ERRORS_MAX
+    if rest <= 0:
+        return list(errors)
+    return [*errors[:FIELD_ERRORS_MAX], FieldError("", "too_many", f"{rest} more fields are wrong")]
+
+
+def described(error: BaseException) -> str:
+    """Say what kind of exception it was and which way it came, innermost last, without its text.
+
+    For the log: the text may hold a part of what was sent or stored, and logs hold ids only (architecture 3.6).
+    """
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_SHOWN_MAX:]
+    way = " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"{type(error).__name__}{_service_code(error)} at {way}"
+
+
+def _service_code(error: BaseException) -> str:
+    """Return the code in an error answer of AWS, such as " (AccessDenied)": it is no word of a caller's."""
+    response = getattr(error, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return f" ({code})" if isinstance(code, str) else ""
 
 
 def _named(errors: Sequence[FieldError]) -> str:

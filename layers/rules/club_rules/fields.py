@@ -16,9 +16,6 @@ from club_rules.money import CURRENCIES, AmountRangeError, parse_money
 Fields = dict[str, Any]
 Errors = list[FieldError]
 
-FIELD_ERRORS_MAX = 3_000
-"""An answer names at most so many fields one by one: an order of 500 lines that are all wrong still fits."""
-
 # `fullmatch` and spelt-out classes: `match` with `$` takes a trailing newline, `\d` other scripts' digits.
 is_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}").fullmatch
 _is_currency_code = re.compile(r"[A-Z]{3}").fullmatch
@@ -138,11 +135,3 @@ def name_unknown(fields: Fields, known: frozenset[str], at: str, errors: Errors)
 def expected_choice(known: Collection[str]) -> str:
     """Say what may stand there, word by word."""
     return f"must be one of {', '.join(sorted(known))}"
-
-
-def bounded(errors: Errors) -> Errors:
-    """Keep an answer to a bounded size; what is left out is at least counted."""
-    if len(errors) <= FIELD_ERRORS_MAX:
-        return errors
-    rest = len(errors) - FIELD_ERRORS_MAX
-    return [*errors[:FIELD_ERRORS_MAX], FieldError("", "too_many", f"{rest} more fields are wrong")]

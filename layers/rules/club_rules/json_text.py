@@ -65,11 +65,11 @@ def _unique_or_kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) == len(pairs):
         return fields
     kept = RepeatedKeys(fields)
-    names = [name for name, _ in pairs]
-    repeated = set(names)
-    for name in fields:
-        names.remove(name)
-    kept.repeated = tuple(sorted(repeated.intersection(names)))
+    seen: set[str] = set()
+    repeated: set[str] = set()
+    for name, _ in pairs:
+        (repeated if name in seen else seen).add(name)
+    kept.repeated = tuple(sorted(repeated))
     return kept
 
 

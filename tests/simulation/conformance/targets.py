@@ -178,25 +178,36 @@ def moto(patch: bool = False) -> Iterator[Target]:
 @contextmanager
 def ministack() -> Iterator[Target]:
     """ministack, in a process of its own that ends with this context. Raises ``FileNotFoundError`` without it."""
+    with ministack_process(SERVICES="dynamodb,dynamodbstreams") as (endpoint, _):
+        target = _Client(_session(), endpoint)
+        target.create_tables()
+        yield target
+
+
+@contextmanager
+def ministack_process(scratch: Path | None = None, **settings: str) -> Iterator[tuple[str, Path]]:
+    """Its endpoint, on a free port of 127.0.0.1, and its log; ``settings`` go into its environment.
+
+    Its files lie in a folder of their own in ``scratch``, else where temporary files do. The process ends with this
+    context. Raises ``FileNotFoundError`` where it isn't installed.
+    """
     if not MINISTACK.with_name("python").exists() or not MINISTACK.exists():
         raise FileNotFoundError(HOW_TO_GET_MINISTACK)
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, Path(folder, "log").open("wb") as log:
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": folder,
             "TMPDIR": folder,
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
-            "SERVICES": "dynamodb,dynamodbstreams",
+            **settings,
         }
         process = subprocess.Popen([MINISTACK], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_for(endpoint, process, Path(folder, "log"))
-            target = _Client(_session(), endpoint)
-            target.create_tables()
-            yield target
+            yield endpoint, Path(folder, "log")
         finally:
             process.terminate()
             try:
