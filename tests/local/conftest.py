@@ -98,3 +98,10 @@ def tiny(tmp_path: Path, signing_key: Path) -> Iterator[Tiny]:
     shutil.copy(signing_key, place)
     with Stack(NOW, write_tiny(tmp_path)) as stack:
         yield Tiny(stack)
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """The club's own stack, at ``NOW``."""
+    with Stack(NOW) as running:
+        yield running

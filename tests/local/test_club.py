@@ -5,7 +5,6 @@ other: triggers, environments, permissions, queues, streams.
 """
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from tests.access.roles import differences
 NOW = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
 
 
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    with Stack(NOW) as running:
-        yield running
+def table_of(stack: Stack) -> str:
+    """The name of the club's one table."""
+    (table,) = stack.template.tables
+    return table
 
 
 class Club:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,20 +10,9 @@ import pytest
 
 from club_ledger.items import pack, unpack
 from local.stack import Stack
-from tests.local.test_club import NOW, Club
+from tests.local.test_club import NOW, Club, table_of
 
 SWEEPS = {"ExpirySweep": "expiry_sweep", "DemotionSweep": "demotion_sweep", "RewardSweep": "reward_sweep"}
-
-
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    with Stack(NOW) as running:
-        yield running
-
-
-def table_of(stack: Stack) -> str:
-    (table,) = stack.template.tables
-    return table
 
 
 def item(stack: Stack, pk: str, sk: str) -> dict[str, Any]:

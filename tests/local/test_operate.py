@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,20 +11,9 @@ import pytest
 from local.__main__ import main
 from local.stack import Stack
 from local.verify import scan
-from tests.local.test_club import NOW, Club
+from tests.local.test_club import NOW, Club, table_of
 
 RESTORED = "buyers-club-restored"
-
-
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    with Stack(NOW) as running:
-        yield running
-
-
-def table_of(stack: Stack) -> str:
-    (table,) = stack.template.tables
-    return table
 
 
 def entry(event: dict[str, Any]) -> dict[str, Any]:

@@ -10,15 +10,9 @@ from club_ledger.items import pack
 from local.__main__ import main
 from local.server import Server
 from local.stack import Stack
-from tests.local.test_club import Club
+from tests.local.test_club import Club, table_of
 
 NOW = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
-
-
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    with Stack(NOW) as running:
-        yield running
 
 
 @pytest.fixture
@@ -31,11 +25,6 @@ def port(stack: Stack) -> Iterator[str]:
     yield str(server.server_address[1])
     server.shutdown()
     server.server_close()
-
-
-def table_of(stack: Stack) -> str:
-    (table,) = stack.template.tables
-    return table
 
 
 def put(stack: Stack, pk: str, sk: str, **attributes: Any) -> None:

@@ -20,7 +20,7 @@ from local.stack import Stack
 from local.verify import reading
 from local.verify.kinds import Club as Judge
 from local.verify.reading import GroupsOnDisk, IncompleteExport, export, scan
-from tests.local.test_club import NOW, Club
+from tests.local.test_club import NOW, Club, table_of
 
 ITEM = dict[str, Any]
 JUDGE = Judge(load_programs(), 8)
@@ -33,11 +33,6 @@ def stack() -> Iterator[Stack]:
         club = Club(running)
         club.send(club.order("anna", "o-1", price="700.00"), club.order("bert", "o-2"), club.order("bert", "o-3"))
         yield running
-
-
-def table_of(stack: Stack) -> str:
-    (table,) = stack.template.tables
-    return table
 
 
 def spoil(stack: Stack) -> None:
