@@ -33,6 +33,11 @@ class Outcome:
         self.posted = 0
         self.repeated = 0
 
+    def unforeseen(self, record: Record, error: Exception) -> None:
+        """Notes an error that nobody foresaw; the record's message is delivered again."""
+        self.defects.append((record["messageId"], error))
+        self.again.append(record["messageId"])
+
 
 def post_batch(
     store: Store, programs: Programs, records: Iterable[Record], time_left: Callable[[], Callable[[], float]]
@@ -52,8 +57,7 @@ def post_batch(
         except ClubError as error:
             outcome.dead.append((record, error))
         except Exception as error:  # noqa: BLE001 - see below
-            outcome.defects.append((record["messageId"], error))
-            outcome.again.append(record["messageId"])
+            outcome.unforeseen(record, error)
     for event, moment, record in sorted(readable, key=lambda each: (each[0].member_id, each[0].occurred_at)):
         try:
             if post_event(store, programs, event, moment, time_left()):
@@ -65,8 +69,7 @@ def post_batch(
         except ClubError as error:
             outcome.dead.append((record, error))
         except Exception as error:  # noqa: BLE001 - whatever it was, it is this message's alone
-            outcome.defects.append((record["messageId"], error))
-            outcome.again.append(record["messageId"])
+            outcome.unforeseen(record, error)
     return outcome
 
 

@@ -31,7 +31,14 @@ EXPLAINED_DAYS = 30
 CURSOR_CHARS_AT_MOST = 256
 """No cursor of ours is longer."""
 
-EXPORTED = ("watched", "decisions", "entries")
+_IS_PLACE: dict[str, Callable[[str], object]] = {
+    "watched": is_id,
+    "decisions": is_made_key,
+    "entries": re.compile(r"[1-9][0-9]{0,11}").fullmatch,
+}
+"""What each list of an export can go on behind. Who makes up a cursor must not steer a query with it."""
+
+EXPORTED = tuple(_IS_PLACE)
 """The lists of an export, in the order in which its pages go through them."""
 
 PARAMETERS = {
@@ -182,13 +189,6 @@ class ExportQuery:
         """An opaque cursor that goes on with the list ``name`` behind ``last``."""
         return make_cursor(f"{name}:{last}", "export", self._member_id)
 
-
-_IS_PLACE: dict[str, Callable[[str], object]] = {
-    "watched": is_id,
-    "decisions": is_made_key,
-    "entries": re.compile(r"[1-9][0-9]{0,11}").fullmatch,
-}
-"""What each list of an export can go on behind. Who makes up a cursor must not steer a query with it."""
 
 _CURSOR_FAULT = FieldError("/query/cursor", "invalid_cursor", "expected the cursor of an earlier answer, untouched")
 
