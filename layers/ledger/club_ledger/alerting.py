@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from club_ledger import items
 from club_ledger.items import RecordItem
 from club_ledger.journal import Journal
-from club_ledger.outbox import body_of
+from club_ledger.outbox import new_entry
 from club_ledger.store import Store, retrying
 from club_ledger.watching import read_row
 from club_rules.account import Account, Entry, decode_account
@@ -48,11 +48,10 @@ def messages_of(records: Iterable[dict[str, Any]], shards: Callable[[], int]) ->
     none.
     """
     for place, record in enumerate(records):
-        key = record["dynamodb"]["Keys"]["pk"]["S"]
-        if record["eventName"] != "INSERT" or not key.startswith(items.entry_key("")):
+        entry = new_entry(record)
+        if entry is None or entry.get("type") != "price.dropped":
             continue
-        entry = body_of(record["dynamodb"]["NewImage"])
-        if entry.get("type") != "price.dropped" or entry["data"]["new_price"] >= entry["data"]["old_price"]:
+        if entry["data"]["new_price"] >= entry["data"]["old_price"]:
             continue
         drop = _drop(entry)
         of = shards()

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from club_ledger.client import client
 from club_ledger.store import Store, connect
+
+__all__ = ["client", "setting", "store", "time_left"]
 
 
 @cache
@@ -37,18 +40,3 @@ def time_left(context: Any, at_most: float) -> Callable[[], float]:
         return min(until - time.monotonic(), of_invocation)
 
     return left
-
-
-@cache
-def client(service: str) -> Any:
-    """The one client of an AWS service in this process; boto3 is loaded by who needs it."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=2,
-        read_timeout=5,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        parameter_validation=False,
-    )
-    return boto3.client(service, config=config)

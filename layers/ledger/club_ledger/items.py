@@ -11,12 +11,16 @@ import re
 import zlib
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import Attribute, BinaryAttribute, MapAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.constants import BINARY
+from pynamodb.exceptions import AttributeNullError
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
+
+if TYPE_CHECKING:
+    from pynamodb.expressions.condition import Condition
 
 ACCOUNT = "J~"
 """The sort key of a member's account: just behind the journal, so that one query reads it with the latest pages."""
@@ -42,14 +46,18 @@ class PackedAttribute(Attribute[Any]):
         return unpack(value)
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+_decode = json.JSONDecoder().decode
+
+
 def pack(value: Any) -> bytes:
     """Deflated compact JSON."""
-    return zlib.compress(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(), 6)
+    return zlib.compress(_encode(value).encode(), 6)
 
 
 def unpack(packed: bytes) -> Any:
-    """The data of ``pack``'s answer. Raises ``zlib.error`` for other bytes."""
-    return json.loads(zlib.decompress(packed))
+    """The data of ``pack``'s answer. Raises ``zlib.error`` or ``ValueError`` for other bytes."""
+    return _decode(zlib.decompress(packed).decode())
 
 
 SEAL = "seal"
@@ -82,9 +90,6 @@ class RecordItem(Model):
 
     class Meta:
         table_name = ""  # set by store.connect, since the environment is read when first needed
-        connect_timeout_seconds = 2
-        read_timeout_seconds = 5
-        max_retry_attempts = 2
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
@@ -92,10 +97,37 @@ class RecordItem(Model):
     seal = BinaryAttribute(null=True, legacy_encoding=False)
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
-        """The item as it is put, sealed."""
-        attributes: dict[str, dict[str, Any]] = super().serialize(null_check)
+        """The item as it is put, sealed. Raises ``AttributeNullError`` where it lacks something."""
+        attributes = self._serialized(null_check)
         attributes[SEAL] = {"B": seal_of(self.sealed(attributes))}
         return attributes
+
+    def _serialized(self, null_check: bool) -> dict[str, dict[str, Any]]:
+        """What PynamoDB would make of an item without maps and lists, in half the time."""
+        attributes: dict[str, dict[str, Any]] = {}
+        for name, attribute in self.get_attributes().items():
+            value = self.attribute_values.get(name)
+            if value is not None:
+                attributes[attribute.attr_name] = {attribute.attr_type: attribute.serialize(value)}
+            elif null_check and not attribute.null:
+                raise AttributeNullError(name)
+        return attributes
+
+    def get_save_kwargs_from_instance(
+        self, condition: Condition | None = None, return_values_on_condition_failure: str | None = None
+    ) -> dict[str, Any]:
+        """The item as a put of a transaction; PynamoDB would take its key out of it, and put it in again."""
+        put: dict[str, Any] = {"TableName": self.Meta.table_name, "Item": self.serialize()}
+        if condition is not None:
+            names: dict[str, str] = {}
+            values: dict[str, Any] = {}
+            put["ConditionExpression"] = condition.serialize(names, values)
+            put["ExpressionAttributeNames"] = {placeholder: name for name, placeholder in names.items()}
+            if values:
+                put["ExpressionAttributeValues"] = values
+        if return_values_on_condition_failure is not None:
+            put["ReturnValuesOnConditionCheckFailure"] = return_values_on_condition_failure
+        return put
 
     @staticmethod
     def sealed(attributes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
@@ -183,6 +215,11 @@ class SweepRunItem(RecordItem):
     """Of the reward sweep alone."""
     check = NumberAttribute(default=0)
     """Added to with every count: see ``sweeping.check_of``."""
+
+    def _serialized(self, null_check: bool) -> dict[str, dict[str, Any]]:
+        """PynamoDB's own way, which knows maps."""
+        attributes: dict[str, dict[str, Any]] = Model.serialize(self, null_check)
+        return attributes
 
     @staticmethod
     def sealed(attributes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:

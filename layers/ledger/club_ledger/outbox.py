@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from club_ledger import items
 from club_ledger.items import unpack
-from club_rules.account import Account, decode_account, receipt_id
+from club_rules.account import Account, Entry, decode_account, receipt_id
 from club_rules.money import format_money
 from club_rules.outlook import fall_after
 from club_rules.programs import Programs
@@ -24,6 +25,9 @@ from club_rules.views import amount, keep_view, reward_view
 from club_rules.warnings import given_between, given_through
 
 SOURCE = "buyers-club"
+
+ENTRIES_KEPT = 128
+"""So many entries are unpacked once for all who look at a batch; a batch is smaller, unless somebody sets it higher."""
 
 Announcement = tuple[str, dict[str, Any]]
 """A detail type and its detail."""
@@ -36,8 +40,9 @@ def announcements(record: dict[str, Any], programs: Programs) -> Iterator[Announ
     """
     change = record["dynamodb"]
     pk, sk = change["Keys"]["pk"]["S"], change["Keys"]["sk"]["S"]
-    if record["eventName"] == "INSERT" and pk.startswith(items.entry_key("")):
-        yield from _of_entry(body_of(change["NewImage"]), programs)
+    entry = new_entry(record)
+    if entry is not None:
+        yield from _of_entry(entry, programs)
     elif record["eventName"] == "MODIFY" and sk == items.ACCOUNT:
         yield from _of_account(change, programs)
     elif record["eventName"] == "INSERT" and pk.startswith(items.decision_key("")):
@@ -52,9 +57,26 @@ def announcements(record: dict[str, Any], programs: Programs) -> Iterator[Announ
 
 def body_of(image: dict[str, Any], attribute: str = "body") -> dict[str, Any]:
     """What is packed into an item, from its image in a stream record."""
-    packed = image[attribute]["B"]
+    return _unpacked(image[attribute]["B"])
+
+
+def new_entry(record: dict[str, Any]) -> Entry | None:
+    """The ledger entry that a record of the table's stream shows to be written; ``None`` for any other record.
+
+    Several look at the same batch of records, and all get the same entry: nobody may change it.
+    """
+    change = record["dynamodb"]
+    if record["eventName"] != "INSERT" or not change["Keys"]["pk"]["S"].startswith(items.entry_key("")):
+        return None
+    return _entry_in(change["NewImage"]["body"]["B"])
+
+
+def _unpacked(packed: str) -> dict[str, Any]:
     body: dict[str, Any] = unpack(base64.b64decode(packed))
     return body
+
+
+_entry_in = lru_cache(ENTRIES_KEPT)(_unpacked)
 
 
 def _of_entry(entry: dict[str, Any], programs: Programs) -> Iterator[Announcement]:

@@ -93,6 +93,8 @@ class StatementQuery:
         """Whether the entry belongs on this statement."""
         if self.program not in entry["parts"] or (self.before is not None and entry["seq"] >= self.before):
             return False
+        if self._from is None and self._to is None:
+            return True
         posted_at = parse_instant(entry["posted_at"])
         return (self._from is None or posted_at >= self._from) and (self._to is None or posted_at < self._to)
 

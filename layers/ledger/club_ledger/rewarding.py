@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from club_ledger import items
 from club_ledger.items import AccountItem, RewardsItem
-from club_ledger.outbox import body_of
+from club_ledger.outbox import new_entry
 from club_ledger.store import Stale, Store, Transaction, retrying, shard_of
 from club_rules.errors import Unavailable
 from club_rules.programs import Program, Programs
@@ -97,7 +97,7 @@ def grant(
     """
     waiting: dict[str, list[tuple[int, Entry]]] = {}
     for place, record in enumerate(records):
-        entry = _new_entry(record)
+        entry = new_entry(record)
         if entry is not None and gives(entry):
             waiting.setdefault(entry["member_id"], []).append((place, entry))
     if not waiting:
@@ -118,13 +118,6 @@ def grant(
         except Unavailable:
             return given[0][0]
     return None
-
-
-def _new_entry(record: dict[str, Any]) -> Entry | None:
-    change = record["dynamodb"]
-    if record["eventName"] != "INSERT" or not change["Keys"]["pk"]["S"].startswith(items.entry_key("")):
-        return None
-    return body_of(change["NewImage"])
 
 
 def _grant_member(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from pynamodb.exceptions import GetError, PutError, PynamoDBException, QueryErro
 from pynamodb.transactions import TransactWrite
 
 from club_ledger import items
+from club_ledger.client import client
 from club_ledger.items import AccountItem, EntryItem, RecordItem, SweepRunItem, VersionedItem, WatchItem, unpack
 from club_rules.account import Account, Entry, decode_account, encode_account
 from club_rules.errors import Refused, Unavailable, member_not_found
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from pynamodb.expressions.update import Action
 
 T = TypeVar("T")
+
+_Raw = dict[str, Any]
+"""An item, or a key, as DynamoDB has it. What is read is not made a model of: for a page of entries that would be a
+third of all the work."""
 
 _TRANSIENT = frozenset(
     {
@@ -50,8 +55,8 @@ _TRANSIENT = frozenset(
     }
 )
 
-_WRITTEN_AT_ONCE = 25
-"""DynamoDB's bound for one BatchWriteItem."""
+_READ_AT_ONCE, _WRITTEN_AT_ONCE = 100, 25
+"""DynamoDB's bounds for one BatchGetItem, and for one BatchWriteItem."""
 
 SETTLED_AT_ONCE = 40
 """So many entries of what fell due are written in one transaction: well within DynamoDB's 100 items and 4 MB."""
@@ -183,30 +188,21 @@ class Store:
         A read that is not ``consistent`` costs half and may be old; writing what was decided on it then fails as
         ``Stale``. Raises ``Busy``.
         """
-        item = _get(AccountItem, items.member_key(member_id), items.ACCOUNT, consistent)
-        if item is None:
-            return None
-        account = decode_account(member_id, int(item.version), item.body)
-        account.warned = parse_instant(item.warned) if item.warned else None
-        return account
+        return _account_in(_get(items.member_key(member_id), items.ACCOUNT, consistent))
 
     def account_and_journal(self, member_id: str, pages: int) -> tuple[Account | None, dict[str, list[str]]]:
         """A member's account with the latest ``pages`` full pages of the journal by their sort keys, in one request."""
-        found = _reading(
-            lambda: list(
-                VersionedItem.query(
-                    items.member_key(member_id),
-                    VersionedItem.sk.between(items.journal_key(0), items.ACCOUNT),
-                    scan_index_forward=False,
-                    limit=pages + 1,
-                    consistent_read=True,
-                )
+        answer = _reading(
+            lambda: RecordItem._get_connection().query(
+                items.member_key(member_id),
+                RecordItem.sk.between(items.journal_key(0), items.ACCOUNT),
+                scan_index_forward=False,
+                limit=pages + 1,
+                consistent_read=True,
             )
         )
-        if not found:
-            return None, {}
-        account = decode_account(member_id, int(found[0].version), found[0].body)
-        return account, {item.sk: item.body for item in found[1:]}
+        first, *others = answer["Items"] or (None,)
+        return _account_in(first), {item["sk"]["S"]: _body_in(item) for item in others}
 
     def all_of_summary(self, member_id: str) -> OfSummary:
         """All that a member's summary is made of, in one consistent request. Raises ``Busy``."""
@@ -229,14 +225,12 @@ class Store:
     def counted(self, member_ids: Iterable[str]) -> dict[str, Counted]:
         """What has been counted of members in the standing; who is missing has not been counted. Raises ``Busy``."""
         keys = [(items.counted_key(member_id), items.SINGLE) for member_id in member_ids]
-        return {
-            items.member_of(item.pk): counted_in(int(item.version), item.body) for item in _batch(VersionedItem, keys)
-        }
+        return {member_id: counted_in(version, body) for member_id, version, body in _versions(_batch(keys))}
 
     def stored_accounts(self, member_ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
         """The versions and contents of accounts, as they are stored. Raises ``Busy``."""
         keys = [(items.member_key(member_id), items.ACCOUNT) for member_id in member_ids]
-        return {items.member_of(item.pk): (int(item.version), item.body) for item in _batch(VersionedItem, keys)}
+        return {member_id: (version, body) for member_id, version, body in _versions(_batch(keys))}
 
     def order(self, member_id: str, order_id: str) -> dict[str, Any] | None:
         """A member's order record, read consistently; ``None`` where the ledger holds none. Raises ``Busy``."""
@@ -280,18 +274,18 @@ class Store:
         )
         keys = [item.sk for item in made if item.sk != before][:limit]
         wanted = [(items.decision_key(items.decision_of(key)), items.SINGLE) for key in keys]
-        found = {item.body["decision_id"]: item.body for item in _batch(EntryItem, wanted)} if wanted else {}
+        found = {decision["decision_id"]: decision for decision in map(_body_in, _batch(wanted))}
         return [(key, found[items.decision_of(key)]) for key in keys]
 
     def velocity(self, member_id: str) -> tuple[list[list[Any]], int]:
         """The member's approvals of late as ``[instant, minor units]``, and their version (0: none yet)."""
-        item = _get(VersionedItem, items.member_key(member_id), items.VELOCITY, True)
-        return ([], 0) if item is None else (item.body, int(item.version))
+        item = _get(items.member_key(member_id), items.VELOCITY, True)
+        return ([], 0) if item is None else (_body_in(item), _version_in(item))
 
     def entries(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Entries by their keys. Raises ``Busy``."""
         wanted = [(items.entry_key(key), items.SINGLE) for key in keys]
-        return {item.body["key"]: item.body for item in _batch(EntryItem, wanted)}
+        return {entry["key"]: entry for entry in map(_body_in, _batch(wanted))}
 
     def entry(self, key: str) -> tuple[Entry, str] | None:
         """The entry of a key with the digest of what it answers, read consistently. Raises ``Busy``."""
@@ -304,7 +298,7 @@ class Store:
     def pages(self, member_id: str, keys: Iterable[str]) -> dict[str, list[str]]:
         """Pages of the journal or of the marks by their sort keys. Raises ``Busy``."""
         pk = items.member_key(member_id)
-        return {item.sk: item.body for item in _batch(RecordItem, [(pk, key) for key in keys])}
+        return {item["sk"]["S"]: _body_in(item) for item in _batch([(pk, key) for key in keys])}
 
     def older_marks(self, account: Account) -> frozenset[str]:
         """The marks that have left the account for pages of their own. Raises ``Busy``."""
@@ -334,8 +328,8 @@ class Store:
 
     def watched(self, member_id: str, item_id: str, *, consistent: bool = False) -> WatchItem | None:
         """What a member's partition has of an item of the marketplace, or ``None``. Raises ``Busy``."""
-        item: WatchItem | None = _get(WatchItem, items.member_key(member_id), items.watch_key(item_id), consistent)
-        return item
+        item = _get(items.member_key(member_id), items.watch_key(item_id), consistent)
+        return None if item is None else WatchItem.from_raw_data(item)
 
     def all_watched(self, member_id: str, after: str | None, limit: int) -> list[WatchItem]:
         """What a member watches or did: at most ``limit`` records behind a sort key, current ones. Raises ``Busy``."""
@@ -364,7 +358,7 @@ class Store:
 
     def is_there(self, pk: str, sk: str) -> bool:
         """Whether there is an item of this key, read consistently. Raises ``Busy``."""
-        return _get(RecordItem, pk, sk, True) is not None
+        return _get(pk, sk, True) is not None
 
     def put_again(self, records: list[RecordItem]) -> None:
         """Writes items that may be there already, with the very same content: a repeat changes nothing.
@@ -389,18 +383,18 @@ class Store:
 
     def sweep_chunk(self, run_id: str, key: str) -> tuple[int, dict[str, dict[str, str]]]:
         """What a chunk of a run has reserved, with the version of that note (0: nothing yet). Raises ``Busy``."""
-        item = _get(VersionedItem, items.sweep_key(run_id), key, True)
-        return (0, {}) if item is None else (int(item.version), item.body)
+        item = _get(items.sweep_key(run_id), key, True)
+        return (0, {}) if item is None else (_version_in(item), _body_in(item))
 
     def rewards(self, member_id: str, *, consistent: bool = False) -> tuple[int, dict[str, Any]]:
         """The version of a member's rewards (0: none yet), and what is stored of them. Raises ``Busy``."""
-        item = _get(VersionedItem, items.rewards_key(member_id), items.SINGLE, consistent)
-        return (0, {}) if item is None else (int(item.version), item.body)
+        item = _get(items.rewards_key(member_id), items.SINGLE, consistent)
+        return (0, {}) if item is None else (_version_in(item), _body_in(item))
 
     def rewards_of(self, member_ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
         """The same of many members, read consistently; who has none is missing. Raises ``Busy``."""
         keys = [(items.rewards_key(member_id), items.SINGLE) for member_id in member_ids]
-        return {items.member_of(item.pk): (int(item.version), item.body) for item in _batch(VersionedItem, keys)}
+        return {member_id: (version, body) for member_id, version, body in _versions(_batch(keys))}
 
     def put(self, item: RecordItem, condition: Condition, failure: Failure) -> None:
         """Writes one item by itself under ``condition``; raises ``failure`` where it does not hold, and ``Busy``."""
@@ -418,12 +412,12 @@ class Store:
         return [item.body for item in found]
 
     def _written_once(self, pk: str) -> tuple[dict[str, Any], str] | None:
-        item = _get(EntryItem, pk, items.SINGLE, True)
-        return None if item is None else (item.body, item.digest)
+        item = _get(pk, items.SINGLE, True)
+        return None if item is None else (_body_in(item), item["digest"]["S"])
 
     def _body(self, pk: str, sk: str) -> Any:
-        item = _get(RecordItem, pk, sk, True)
-        return None if item is None else item.body
+        item = _get(pk, sk, True)
+        return None if item is None else _body_in(item)
 
 
 def existing(account: Account | None) -> Account:
@@ -448,6 +442,24 @@ def write_account(
             # a sweep's entry, or the effect of a parked event, is no event's first posting: somebody else was quicker
             Exists(entry["key"], None) if entry["key"] == entry.get("event_id") else Stale(account.member_id),
         )
+    transaction.put(*_next_version(store, programs, account))
+    pk = items.member_key(account.member_id)
+    for filled, key in ((account.filled_journal, items.journal_key), (account.filled_marks, items.marks_key)):
+        for page, content in filled.items():
+            transaction.put(RecordItem(pk, key(page), body=content), RecordItem.pk.does_not_exist(), Stale(key(page)))
+
+
+def write_warned(store: Store, programs: Programs, account: Account) -> None:
+    """Writes ``account``, as it was read, with when it was warned, by itself: half of what a transaction costs.
+
+    Raises ``Busy``, and ``Stale`` where the account has changed, which may be by this very write: no answer to it came,
+    and it was tried again. What is read then has been warned.
+    """
+    store.put(*_next_version(store, programs, account))
+
+
+def _next_version(store: Store, programs: Programs, account: Account) -> tuple[AccountItem, Condition, Stale]:
+    """The account's item at its next version, what has to hold of the one that is stored, and what to raise if not."""
     due = due_at(account, programs)
     pk = items.member_key(account.member_id)
     item = AccountItem(pk, items.ACCOUNT, version=account.version + 1, body=encode_account(account))
@@ -457,10 +469,7 @@ def write_account(
     if account.warned is not None and account.warned == given_through(account):
         item.warned = format_instant(account.warned)
     unchanged = AccountItem.version == account.version if account.version else AccountItem.pk.does_not_exist()
-    transaction.put(item, unchanged, Stale(account.member_id))
-    for filled, key in ((account.filled_journal, items.journal_key), (account.filled_marks, items.marks_key)):
-        for page, content in filled.items():
-            transaction.put(RecordItem(pk, key(page), body=content), RecordItem.pk.does_not_exist(), Stale(key(page)))
+    return item, unchanged, Stale(account.member_id)
 
 
 def committed(account: Account) -> None:
@@ -480,6 +489,7 @@ def settle_and_write(store: Store, programs: Programs, account: Account, until: 
         entries = settle(account, programs, until, at_most=SETTLED_AT_ONCE)
         if len(entries) < SETTLED_AT_ONCE:
             return entries
+        account.warned = until  # else what the next transaction expires would look as if it lay ahead
         transaction = Transaction()
         write_account(transaction, store, programs, account, entries)
         transaction.commit()
@@ -506,6 +516,7 @@ def connect(table_name: str, shards: Callable[[], int]) -> Store:
         meta.table_name = table_name
         AccountItem._connection = None
         RecordItem._connection = AccountItem._get_connection()
+        RecordItem._connection.connection._client = client("dynamodb")  # in place of one that PynamoDB would make
     return Store(shards)
 
 
@@ -528,16 +539,30 @@ def retrying(attempt: Callable[[], T], time_left: Callable[[], float]) -> T:
             pause = min(pause * 2, 1.0)
 
 
-def _get(model: type[Any], pk: str, sk: str, consistent: bool) -> Any:
-    try:
-        return _reading(lambda: model.get(pk, sk, consistent_read=consistent))
-    except model.DoesNotExist:
-        return None
+def _get(pk: str, sk: str, consistent: bool) -> _Raw | None:
+    """The item of a key, or ``None``."""
+    answer = _reading(lambda: RecordItem._get_connection().get_item(pk, sk, consistent_read=consistent))
+    item: _Raw | None = answer.get("Item")
+    return item
 
 
-def _batch(model: type[Any], keys: list[tuple[str, str]]) -> list[Any]:
-    """Items by their keys, consistently: what is named by an account that was read consistently has to be there."""
-    return _reading(lambda: list(model.batch_get(keys, consistent_read=True)))
+def _batch(keys: Iterable[tuple[str, str]]) -> Iterator[_Raw]:
+    """Items by their keys, consistently: what is named by an account that was read consistently has to be there.
+
+    What DynamoDB hands back is asked for again, at once.
+    """
+    connection = RecordItem._get_connection()
+    wanted: list[Any] = [_key(pk, sk) for pk, sk in dict.fromkeys(keys)]
+    while wanted:
+        asked, wanted = wanted[:_READ_AT_ONCE], wanted[_READ_AT_ONCE:]
+        answer = _reading(lambda: connection.batch_get_item(asked, consistent_read=True))  # noqa: B023 - called here
+        table = RecordItem.Meta.table_name
+        yield from answer["Responses"].get(table, ())
+        wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []) + wanted
+
+
+def _key(pk: str, sk: str) -> _Raw:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 _STANDING_KEYS = [(items.standing_key(shard), items.SINGLE) for shard in range(items.STANDING_SHARDS)]
@@ -545,7 +570,7 @@ _STANDING_KEYS = [(items.standing_key(shard), items.SINGLE) for shard in range(i
 
 def _together(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
     """Items of any kind by their keys, as DynamoDB has them, in one consistent request. Raises ``Busy``."""
-    wanted: list[Any] = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]
+    wanted: list[Any] = [_key(pk, sk) for pk, sk in keys]
     connection = RecordItem._get_connection()  # a model would read its own kind alone
     answer = _reading(lambda: connection.batch_get_item(wanted, consistent_read=True))
     if answer.get("UnprocessedKeys"):
@@ -554,19 +579,27 @@ def _together(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str
     return {(item["pk"]["S"], item["sk"]["S"]): item for item in found}
 
 
-def _account_in(item: dict[str, Any] | None) -> Account | None:
+def _account_in(item: _Raw | None) -> Account | None:
     """The account in an item as DynamoDB has it, with when the member was last warned."""
     if item is None:
         return None
-    account = decode_account(items.member_of(item["pk"]["S"]), int(item["version"]["N"]), _body_in(item))
+    account = decode_account(items.member_of(item["pk"]["S"]), _version_in(item), _body_in(item))
     account.warned = parse_instant(item["warned"]["S"]) if "warned" in item else None
     return account
 
 
-def _body_in(item: dict[str, Any] | None) -> dict[str, Any]:
-    """What is packed into an item as DynamoDB has it; empty where there is none."""
-    body: dict[str, Any] = {} if item is None else unpack(item["body"]["B"])
-    return body
+def _body_in(item: _Raw | None) -> Any:
+    """What is packed into an item as DynamoDB has it; an empty object where there is none."""
+    return {} if item is None else unpack(item["body"]["B"])
+
+
+def _version_in(item: _Raw) -> int:
+    return int(item["version"]["N"])
+
+
+def _versions(found: Iterable[_Raw]) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Of items in partitions of members: the member, the version and what is packed into it."""
+    return ((items.member_of(item["pk"]["S"]), _version_in(item), _body_in(item)) for item in found)
 
 
 def counted_in(version: int, body: dict[str, Any]) -> Counted:

@@ -19,7 +19,17 @@ from pynamodb.exceptions import PutError, UpdateError
 from club_ledger import items
 from club_ledger.brake import Brake
 from club_ledger.items import SweepRunItem
-from club_ledger.store import SETTLED_AT_ONCE, Store, Transaction, busy, code_of, committed, retrying, write_account
+from club_ledger.store import (
+    SETTLED_AT_ONCE,
+    Store,
+    Transaction,
+    busy,
+    code_of,
+    committed,
+    retrying,
+    write_account,
+    write_warned,
+)
 from club_rules.account import Account, Entry
 from club_rules.errors import FieldError, InvalidInput, Unavailable
 from club_rules.programs import Programs
@@ -226,14 +236,19 @@ class _Settlement:
                 if found is None:
                     return 0
                 account, entries = found
-            warned = self._expiries_only and len(entries) < SETTLED_AT_ONCE
-            warned = warned and _give_warnings(account, self._programs, self._until)
-            if entries or warned:
+            # with the first of several transactions: else what expires with the next would look as if it lay ahead
+            if self._expiries_only or len(entries) == SETTLED_AT_ONCE:
+                warned = _give_warnings(account, self._programs, self._until)
+            else:
+                warned = False
+            if entries:
                 transaction = Transaction()
                 write_account(transaction, self._store, self._programs, account, entries)
                 transaction.commit()
                 committed(account)
                 posted.extend(entries)
+            elif warned:
+                write_warned(self._store, self._programs, account)
             return len(entries)
 
         if planned is None:

@@ -202,8 +202,6 @@ _SCALARS = (
     ("measured", "m", 0),
     ("changed_at", "h", 0),
 )
-_BY_DAY = (("lots", "l"), ("days", "d"), ("months", "n"))
-_BY_NAME = (("sellers", "q"), ("items", "i"))
 
 
 def _encode_program(state: ProgramAccount) -> dict[str, Any]:
@@ -212,14 +210,14 @@ def _encode_program(state: ProgramAccount) -> dict[str, Any]:
         value = getattr(state, name)
         if value != default:
             packed[short] = value
-    for name, short in _BY_DAY:
-        table = getattr(state, name)
-        if table:
-            packed[short] = [[key, table[key] if name == "lots" else table[key].copy()] for key in sorted(table)]
-    for name, short in _BY_NAME:
-        table = getattr(state, name)
-        if table:
-            packed[short] = {key: [day for pair in sorted(use.items()) for day in pair] for key, use in table.items()}
+    if state.lots:
+        packed["l"] = [[day, state.lots[day]] for day in sorted(state.lots)]
+    for short, by_time in (("d", state.days), ("n", state.months)):
+        if by_time:
+            packed[short] = [[key, by_time[key].copy()] for key in sorted(by_time)]
+    for short, by_name in (("q", state.sellers), ("i", state.items)):
+        if by_name:
+            packed[short] = {key: [day for pair in sorted(use.items()) for day in pair] for key, use in by_name.items()}
     if state.penalties:
         packed["y"] = {case: penalty.copy() for case, penalty in state.penalties.items()}
     if state.passed:
@@ -236,18 +234,20 @@ def _decode_program(packed: dict[str, Any]) -> ProgramAccount:
     for name, short, _ in _SCALARS:
         if short in packed:
             setattr(state, name, packed[short])
-    for name, short in _BY_DAY:
-        if short in packed:
-            setattr(state, name, dict(packed[short]))
-    for name, short in _BY_NAME:
-        if short in packed:
-            table = {key: dict(zip(flat[::2], flat[1::2], strict=True)) for key, flat in packed[short].items()}
-            setattr(state, name, table)
+    state.lots = dict(packed.get("l", ()))
+    state.days = dict(packed.get("d", ()))
+    state.months = dict(packed.get("n", ()))
+    state.sellers = _decode_use(packed.get("q", {}))
+    state.items = _decode_use(packed.get("i", {}))
     state.penalties = packed.get("y", {})
     state.passed = packed.get("x", [])
     state.causes = packed.get("c", {})
     state.also = packed.get("a", [])
     return state
+
+
+def _decode_use(packed: dict[str, list[int]]) -> dict[str, dict[int, int]]:
+    return {key: dict(zip(flat[::2], flat[1::2], strict=True)) for key, flat in packed.items()}
 
 
 def apply_entry(account: Account, entry: Entry) -> None:

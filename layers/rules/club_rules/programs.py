@@ -11,7 +11,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from club_rules.money import minor_digits, parse_money
 from club_rules.program_check import check_program, check_versions
 
 _DATA = Path(__file__).parent / "data"
+_STARTS_KEPT = 4096  # of days, by time zone: some years' worth, and every posting asks for a dozen
 
 
 class InvalidProgram(ClubError):
@@ -138,10 +139,12 @@ class Program:
 
     def start_of(self, day: int) -> datetime:
         """The UTC instant at which the local ``day`` begins, also where a clock change makes it shorter or longer."""
-        naive = datetime.fromordinal(day)
-        if self.zone is None:
-            return naive.replace(tzinfo=UTC)
-        return naive.replace(tzinfo=self.zone).astimezone(UTC)
+        return _start_of(day, self.zone)
+
+
+@lru_cache(_STARTS_KEPT)
+def _start_of(day: int, zone: tzinfo | None) -> datetime:
+    return datetime.fromordinal(day).replace(tzinfo=zone or UTC).astimezone(UTC)
 
 
 class Programs:

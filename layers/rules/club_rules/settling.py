@@ -81,9 +81,7 @@ def _next_step(
         change = _version_change(program_id, programs, settled_to)
         if expiries_only and change is not None and change <= until:
             return None  # new rules judge the tier before anything later expires: that is for the demotion sweep
-        for step in _steps(program_id, state, programs, change, expiries_only):
-            if step[0] > until:
-                continue
+        for step in _steps(program_id, state, programs, change, until, expiries_only):
             if first is None or step < first:
                 first, takers = step, [program_id]
             elif step == first and program_id not in takers:
@@ -92,17 +90,27 @@ def _next_step(
 
 
 def _steps(
-    program_id: str, state: ProgramAccount, programs: Programs, change: datetime | None, expiries_only: bool
+    program_id: str,
+    state: ProgramAccount,
+    programs: Programs,
+    change: datetime | None,
+    until: datetime,
+    expiries_only: bool,
 ) -> list[Step]:
+    """The program's next step of each kind up to ``until``; for nearly every posting there is none."""
     steps: list[Step] = []
     start_of = programs.versions(program_id)[0].start_of
     day = _expiry_day(program_id, state, programs)
-    if day is not None and not (expiries_only and _waits(program_id, state, programs, day)):
-        steps.append((start_of(day), EXPIRY))
+    if day is not None:
+        instant = start_of(day)
+        if instant <= until and not (expiries_only and _waits(program_id, state, programs, day)):
+            steps.append((instant, EXPIRY))
     if not expiries_only:
         if state.review_on is not None:
-            steps.append((start_of(state.review_on), REVIEW))
-        if change is not None:
+            instant = start_of(state.review_on)
+            if instant <= until:
+                steps.append((instant, REVIEW))
+        if change is not None and change <= until:
             steps.append((change, EXPIRY))
     return steps
 

@@ -8,6 +8,7 @@ late is warned of for the days that still lie ahead, and one that is gone, or do
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
@@ -79,13 +80,13 @@ def _next_day(program_id: str, lots: dict[int, int], programs: Programs, after: 
     versions = programs.versions(program_id)
     if len(versions) > 1:
         return min((each.due_on for each in _ahead_of(program_id, lots, programs, after)), default=None)
+    full = sorted([lot for lot, points in lots.items() if points > 0])  # the short way: every posting asks
     days = []
-    for lead in versions[0].warns_before:  # the short way: every posting asks
+    for lead in versions[0].warns_before:
         offset = versions[0].window - lead
-        behind = after - offset
-        lot = min((lot for lot, points in lots.items() if lot > behind and points > 0), default=None)
-        if lot is not None:
-            days.append(lot + offset)
+        first = bisect_right(full, after - offset)
+        if first < len(full):
+            days.append(full[first] + offset)
     return min(days, default=None)
 
 
