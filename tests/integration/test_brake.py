@@ -130,6 +130,8 @@ def test_a_sweep_halts_before_it_demotes_more_than_the_limit(club: Club) -> None
     said = [json.loads(row) for row in club.log.getvalue().splitlines() if "sweep halted" in row]
     assert {row["message"] for row in said} == {"sweep halted"}
     assert {row["level"] for row in said} == {"ERROR"}
+    halt = {name: told[name] for name in ("program", "tier", "members", "limit", "demoted", "would_demote")}
+    assert [(row["sweep"], row["limit"]) for row in said] == [("DemotionSweep", halt)] * len(said)
     club.assert_whole()
 
 
@@ -393,6 +395,26 @@ def test_a_posting_between_plan_and_write_is_planned_anew(club: Club) -> None:
     entry = club.entry(chunk[members[0]]["club#A3"])
     assert entry["parts"]["club"]["tier"] == [3, 0]
     club.assert_whole()
+
+
+def test_a_reservation_between_plan_and_write_waits_for_a_store_that_stumbles(club: Club) -> None:
+    """The member has moved since the plan: what is reserved anew meets a conflict, and nobody is put off for that."""
+    members = in_shard(3, 1)
+    due_to_fall(club, members)
+    visit = event("visit.recorded", "e-visit", member_id=members[0], at=NOW - days(2))
+    (chunk,) = club.start_sweep("DemotionSweep", NIGHT)
+
+    def overtake() -> None:
+        club.post(visit, at=NOW - days(2))
+        club.wire.fail("TransactWriteItems", "conflict", about="SWEEP#", times=1)
+
+    club.wire.before("TransactWriteItems", overtake, about=f"M#{members[0]}")
+
+    assert club.work_chunks("DemotionSweep", chunk) == []
+
+    assert "e-visit" in [entry["key"] for entry in club.entries(members[0])], "it came between"
+    assert fallen(club, members) == members
+    assert club.taken_chunks("DemotionSweep") == [], "no message for a member alone"
 
 
 # --- a dry run ------------------------------------------------------------------------------------------------

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from club_ledger import items
+from club_ledger.erasing import erase_member
+from club_ledger.journal import PAGES_AT_ONCE
+from club_ledger.store import SETTLED_AT_ONCE, connect
+from club_rules.rewards import decode_rewards
 from local.verify import verify, verify_standing
 from tests.integration.harness import (
     NOW,
@@ -183,6 +187,7 @@ def test_an_id_stands_for_one_content(club: Club, change: Event) -> None:
     )
 
     assert (status, problem["code"]) == (409, "adjustment_id_reused")
+    assert problem["detail"] == "this adjustment_id has been used with other content"
     assert club.content() == before
     assert adjust(club) == first
 
@@ -417,6 +422,24 @@ def test_what_falls_due_is_posted_first_and_what_comes_between_is_seen(club: Clu
     club.assert_whole()
 
 
+def test_who_has_not_been_settled_for_years_is_settled_first_however_much_it_is(club: Club) -> None:
+    """What expired of 45 orders, and the reviews of what they gave: more than one transaction takes."""
+    for number in range(45):
+        buys(club, f"o-{number}", "9.00", NOW - days(500 - number))
+
+    club.wire.sent.clear()
+
+    status, answer = adjust(club, {**BODY, "points": 7})
+
+    assert (status, answer["balance"]) == (200, 7)
+    entries = club.entries()
+    settled = len(entries) - 46
+    assert settled > SETTLED_AT_ONCE
+    assert club.wire.operations().count("TransactWriteItems") == settled // SETTLED_AT_ONCE + 1, "each at the first try"
+    assert entries[-1]["entry_id"] == "adjustment~~a-1"
+    club.assert_whole()
+
+
 def test_the_log_is_told_ids_alone(club: Club) -> None:
     buys(club, "o-1", "600.00")
     adjust(club)
@@ -511,7 +534,8 @@ def test_later_events_are_dead_letters_that_say_so(club: Club) -> None:
     for each in late:
         club.post(each)
     letters = club.dead_letters()
-    assert [reason for reason, _, _ in letters] == ["member_erased"] * len(late)
+    says = "the member has been erased: nothing is posted for them any more"
+    assert [(reason, detail) for reason, detail, _ in letters] == [("member_erased", says)] * len(late)
     assert not any("1987" in detail for _, detail, _ in letters)
     assert club.content() == before
 
@@ -606,6 +630,25 @@ def test_nobody_is_warned_or_alerted_who_is_erased(club: Club) -> None:
         ("points.expiring", "m-43"),
         ("price.alert", "m-43"),
     }
+
+
+def test_it_is_told_whether_it_was_new(club: Club) -> None:
+    known_member(club)
+    store = connect(club.table, lambda: 8)
+    said = [erase_member(store, PROGRAMS, "m-42", "op-1", NOW, lambda: 60.0) for _ in range(2)]
+    assert said == [True, False]
+
+
+def test_rewards_that_come_between_are_erased_under_a_version_of_their_own(club: Club) -> None:
+    """Else who has read those in between could still write over the erasing."""
+    buys(club, "o-1", "600.00")
+    club.wire.before("TransactWriteItems", club.announced, about=items.rewards_key("m-42"))
+
+    assert erase(club) == 204
+
+    rewards = club.decoded()[items.rewards_key("m-42"), items.SINGLE]
+    assert rewards["version"] == "2"
+    assert decode_rewards(rewards["body"]).erased
 
 
 def test_a_posting_that_comes_between_is_posted_and_erased_with_the_rest(club: Club) -> None:
@@ -751,6 +794,13 @@ def test_the_sample_exports_everything_that_is_held(club: Club) -> None:
     assert full["data"]["actor"] == "op-1"
 
 
+def test_its_list_of_what_is_watched_begins_at_the_first_item(club: Club) -> None:
+    added = ["1-a", "A-1", "Z.9", "i:1", "z"]
+    club.post(*(event("wishlist.item_added", f"e-{each}", {"item_id": each}) for each in added))
+
+    assert [each["item_id"] for page in pages(club, {"limit": "2"}) for each in page["watched"]] == added
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
 def test_its_pages_have_each_thing_once(club: Club, limit: int) -> None:
     known_member(club)
@@ -769,6 +819,48 @@ def test_its_pages_have_each_thing_once(club: Club, limit: int) -> None:
     assert [page["profile"] is None for page in found] == [False] + [True] * (len(found) - 1)
     assert [page["programs"] is None for page in found] == [False] + [True] * (len(found) - 1)
     assert found[0]["rewards"] == whole["rewards"]
+
+
+def test_its_first_page_has_the_rewards_and_every_page_says_whose_it_is(club: Club) -> None:
+    buys(club, "o-1", "600.00", NOW - days(30))
+    club.announced()
+    club.sweep("RewardSweep", NOW)
+    club.post(event("wishlist.item_added", "w-1", {"item_id": "0"}), event("visit.recorded", "v-1"))
+    _, shown = club.get("/members/m-42/rewards", language="ru")
+    assert shown["rewards"]
+
+    first, *others = pages(club, {"limit": "1"}, language="ru")
+
+    assert first["rewards"] == shown["rewards"]
+    assert [each["item_id"] for each in first["watched"]] == ["0"], "from the very first there can be"
+    names = {"member_id", "as_of", "profile", "programs", "rewards", "watched", "decisions", "entries", "cursor"}
+    for page in (first, *others):
+        assert page.keys() == names
+        assert (page["member_id"], page["as_of"]) == ("m-42", "2026-11-22T10:15:00Z")
+    assert others
+    assert [page["rewards"] for page in others] == [[]] * len(others)
+
+
+def test_its_last_page_is_the_one_with_the_last_entry(club: Club) -> None:
+    """Full as it may be: whoever reads it is not sent for another one with nothing on it."""
+    for number in range(4):
+        club.post(event("visit.recorded", f"v-{number}", at=NOW - days(number)))
+
+    assert [len(page["entries"]) for page in pages(club, {"limit": "4"})] == [4]
+    assert [len(page["entries"]) for page in pages(club, {"limit": "2"})] == [2, 2]
+
+
+def test_its_pages_read_as_much_of_the_journal_as_they_may_need(club: Club) -> None:
+    """Its first page ends early in the journal; the others go through it."""
+    club.post(*(event("visit.recorded", f"v-{number}", at=NOW - days(number)) for number in range(60)))
+    club.wire.sent.clear()
+
+    assert [len(page["entries"]) for page in pages(club, {"limit": "40"})] == [40, 20]
+
+    # the account and so many of its journal's pages; the other queries are of the lists, which only the first has
+    asked = [body["Limit"] for body in club.wire.bodies("Query") if body.get("ScanIndexForward") is False]
+    assert asked[0] == 2
+    assert asked[-1] == PAGES_AT_ONCE + 1
 
 
 def test_what_is_posted_in_between_comes_at_the_end(club: Club) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,6 +48,7 @@ def pages(club: Club, program: str, at: datetime = NOW, **query: str) -> list[li
         if body["cursor"] is None:
             return found
         cursor = body["cursor"]
+        assert re.fullmatch("[A-Za-z0-9_-]+", cursor), "it stands in an address as it is"
     raise AssertionError("a statement without end")
 
 
@@ -106,6 +108,21 @@ def test_spend_is_money(club: Club) -> None:
     assert "points" not in vip
     assert (vip["next_tier"]["from"], vip["next_tier"]["missing"]) == ("3999.00", "2998.50")
     assert vip["expiring"] == [{"on": "2026-12-12", "spend": "1000.50"}]
+
+
+def test_a_summary_shows_the_months_import_allowance_of_the_members_country(club: Club) -> None:
+    club.post(event("member.registered", "e-1", {"country": "BY"}))
+    buys(club, "12.50")
+    buys(club, "12.50", order_id="o-2", member_id="m-43")
+
+    assert club.summary()["vip"]["import_allowance"] == {
+        "country": "BY",
+        "limit": "200.00",
+        "used": "12.50",
+        "currency": "USD",
+        "month": "2026-11",
+    }
+    assert not [view for view in club.summary("m-43").values() if "import_allowance" in view], "nobody knows where from"
 
 
 def test_nothing_is_missing_at_the_top_and_nothing_shown_below_zero(club: Club) -> None:
@@ -368,6 +385,88 @@ def test_a_first_page_is_two_requests(club: Club) -> None:
 
     first_page = club.wire.operations()[:2]
     assert first_page == ["Query", "BatchGetItem"]
+    assert json.dumps(club.wire.bodies("Query")[0]["Limit"]) == "3", "the account, and two pages of the journal"
+
+
+def entries_read(club: Club) -> list[int]:
+    """How many entries each request for some has read."""
+    keys = [body["RequestItems"][club.table]["Keys"] for body in club.wire.bodies("BatchGetItem")]
+    found = [sum(key["pk"]["S"].startswith("E#") for key in some) for some in keys]
+    return [number for number in found if number]
+
+
+def test_a_page_reads_what_is_missing_on_it_and_no_more(club: Club) -> None:
+    a_long_ledger(club)
+    expected = [
+        ({"program": "crowns", "limit": "30"}, [30, 25, 25]),  # every other one fits: what is missing, 25 at least
+        ({"program": "club", "limit": "100"}, [100, 30]),
+        ({"program": "vip", "limit": "1"}, [25, 25, 25, 25, 25, 5]),
+    ]
+    for query, read in expected:
+        club.wire.sent.clear()
+
+        assert club.get("/members/me/statement", query)[0] == 200
+
+        assert entries_read(club) == read, query
+
+
+def test_a_full_page_reads_nothing_behind_itself(club: Club) -> None:
+    club.post(*(event("visit.recorded", f"e-{n}", at=NOW - days(n)) for n in range(60)))
+    club.wire.sent.clear()
+
+    status, first = club.get("/members/me/statement", {"program": "crowns", "limit": "25"})
+    assert (status, entries_read(club)) == (200, [25])
+
+    club.wire.sent.clear()
+    _, second = club.get("/members/me/statement", {"program": "crowns", "limit": "25", "cursor": first["cursor"]})
+    asked = club.wire.bodies("BatchGetItem")[-1]["RequestItems"][club.table]["Keys"]
+    assert {key["pk"]["S"] for key in asked} == {f"E#{entry['entry_id']}" for entry in second["entries"]}
+    assert entries_read(club) == [25], "it goes on behind what was shown"
+
+
+def test_days_tell_what_need_not_be_read(club: Club) -> None:
+    for number in (4, 3, 2, 1, 0):
+        at = NOW - days(number)
+        club.post(event("visit.recorded", f"e-{number}", at=at), at=at)
+    club.wire.sent.clear()
+
+    (entry,) = statement(club, "crowns", NOW, **{"from": "2026-11-20", "to": "2026-11-20"})
+
+    assert entry["event_id"] == "e-2"
+    assert entries_read(club) == [2], "the day's, and the next one's: that begins at the instant at which the day ends"
+
+
+def test_what_was_posted_out_of_its_turn_hides_nothing(club: Club) -> None:
+    """An expiry ahead of an older review: the review is the later entry of the earlier day."""
+    buys(club, "1000.00", NOW - days(90), "o-1")
+    buys(club, "10.00", NOW - days(89), "o-2")
+    tomorrow = NIGHT + days(1)
+    club.sweep("ExpirySweep", tomorrow)
+    club.sweep("DemotionSweep", tomorrow)
+    assert [entry["kind"] for entry in statement(club, "vip", NOW + days(1))] == [
+        "tier_review",
+        "expiry",
+        "expiry",
+        "accrual",
+        "accrual",
+    ]
+
+    found = statement(club, "vip", NOW + days(1), **{"from": "2026-11-23"})
+
+    assert [(entry["kind"], entry["posted_at"]) for entry in found] == [("expiry", "2026-11-23T00:00:00Z")]
+
+
+def test_no_page_reads_without_end(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where too little fits, a page ends short of its limit, and its cursor goes on."""
+    club.post(order("o-1"), *(event("visit.recorded", f"e-{n}", at=NOW - days(n)) for n in range(85)))
+    for at_once, expected in ((50, [25, 25]), (51, [25, 25, 25])):
+        monkeypatch.setattr(reading, "READ_AT_ONCE", at_once)
+        club.wire.sent.clear()
+
+        status, body = club.get("/members/me/statement", {"program": "vip", "limit": "10"})
+
+        assert (status, body["entries"], entries_read(club)) == (200, [], expected)
+        assert [entry["entry_id"] for entry in statement(club, "vip", limit="10")] == ["e-o-1"]
 
 
 def test_a_page_of_rare_entries_costs_few_requests(club: Club) -> None:
@@ -420,6 +519,7 @@ def test_a_page_breaks_anywhere_among_what_is_not_posted_yet(club: Club) -> None
         ({"from": "2026-11-20T10:15:00Z"}, [5, 4, 3]),
         ({"from": "2026-11-20T10:15:00.001Z"}, [5, 4]),
         ({"to": "2026-11-20T10:15:00Z"}, [2, 1]),
+        ({"to": "2026-11-20T10:15:00.001Z"}, [3, 2, 1]),
         ({"from": "2026-11-19T13:15:00+03:00", "to": "2026-11-21T10:15:00Z"}, [3, 2]),
         ({"from": "2026-11-19T13:15:00 03:00", "to": "2026-11-21T10:15:00Z"}, [3, 2]),  # a plus, not encoded
         ({"from": "2026-11-20"}, [5, 4, 3]),
@@ -465,6 +565,7 @@ BAD_QUERIES: list[tuple[dict[str, str], set[str]]] = [
     ({"program": "club", "limit": "1.5"}, {"/query/limit"}),
     ({"program": "club", "limit": "\u0663"}, {"/query/limit"}),
     ({"program": "club", "limit": "9" * 5000}, {"/query/limit"}),
+    ({"program": "club", "limit": "000000010"}, {"/query/limit"}),
     ({"program": "club", "from": "yesterday"}, {"/query/from"}),
     ({"program": "club", "from": "2026-11-22T10:00:00"}, {"/query/from"}),
     ({"program": "club", "from": "2026-02-30"}, {"/query/from"}),
@@ -494,6 +595,38 @@ def test_every_bad_parameter_is_named(club: Club, query: dict[str, str], named: 
     assert all(error["code"] and error["detail"] for error in body["errors"])
     assert all(pointer in body["detail"] for pointer in named)
     assert not DATA_REQUESTS & set(club.wire.operations())
+
+
+def test_a_fault_of_a_query_says_what_is_expected(club: Club) -> None:
+    def said(**query: str) -> list[tuple[str, str, str]]:
+        status, body = club.get("/members/me/statement", query)
+        assert status == 400
+        return [(error["pointer"], error["code"], error["detail"]) for error in body["errors"]]
+
+    when = ("invalid_instant", "expected an RFC 3339 instant, or a day")
+    bad = {"program": "x", "from": "x", "to": "x", "limit": "x", "cursor": "x", "colour": "x"}
+    assert said(**bad) == [
+        ("/query/colour", "unknown_field", "is not known here"),
+        ("/query/program", "invalid_value", "expected one of club, crowns, vip"),
+        ("/query/from", *when),
+        ("/query/to", *when),
+        ("/query/limit", "out_of_range", "expected a whole number from 1 to 100"),
+        ("/query/cursor", "invalid_cursor", "expected the cursor of an earlier answer, untouched"),
+    ]
+    assert said(**{"program": "club", "from": "2026-11-21", "to": "2026-11-20"}) == [
+        ("/query/from", "from_after_to", "lies after to"),
+        ("/query/to", "from_after_to", "lies before from"),
+    ]
+
+
+def test_a_cursor_without_its_program_is_no_fault_of_ours(club: Club) -> None:
+    status, body = club.get("/members/me/statement", {"cursor": a_cursor(club)})
+
+    assert status == 400
+    assert [(error["pointer"], error["code"]) for error in body["errors"]] == [
+        ("/query/program", "missing"),
+        ("/query/cursor", "invalid_cursor"),
+    ]
 
 
 def test_a_summary_and_a_decision_take_no_parameters(club: Club) -> None:
@@ -533,6 +666,7 @@ TAMPERED = {
     "a blank": lambda cursor: cursor + " ",
     "a line's end": lambda cursor: cursor + "\n",
     "another letter": lambda cursor: ("B" if cursor[0] != "B" else "C") + cursor[1:],
+    "half a character": lambda cursor: reencoded(cursor, lambda content: ["\ud800", *content[1:]]),
     "not base64": lambda cursor: "%%%%",
     "other letters": lambda cursor: "курсор",
     "very long": lambda cursor: cursor * 500,
@@ -596,7 +730,7 @@ def test_the_sample_reads_the_decision_on_the_sample(club: Club) -> None:
 def test_a_decision_that_is_not_there(club: Club, decided: Event, decision_id: str) -> None:
     status, body = club.get(f"/decisions/{decision_id}", scope="club:decide")
 
-    assert (status, body["code"]) == (404, "decision_not_found")
+    assert (status, body["code"], body["detail"]) == (404, "decision_not_found", "there is no such decision")
 
 
 def test_a_member_reads_no_decision(club: Club, decided: Event) -> None:

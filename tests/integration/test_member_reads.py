@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from club_ledger import journal, queries, reading
-from club_ledger.items import unpack
+from club_ledger.items import journal_key, unpack
+from club_rules.account import JOURNAL_PAGE, Account
 from club_rules.explaining import explanation, posted_between
 from club_rules.messages import messages_for
 from club_rules.positions import Position, position_at
+from club_rules.programs import load_programs
 from tests.integration.harness import NOW, PROGRAMS, Club, Event, days, event, instant, line, order, sample
+from tests.integration.test_member_api import entries_read
 from tests.oracle.histories import random_history
 
 ENGLISH = messages_for("en")
@@ -59,6 +64,7 @@ def test_privileges_are_granted_or_locked_with_what_unlocks_them(club: Club) -> 
     body = read(club, "privileges")
 
     assert club.wire.operations() == ["GetItem"]
+    assert club.wire.bodies("GetItem")[0]["ConsistentRead"] is True, "what was posted a moment ago counts"
     assert (body["member_id"], body["as_of"]) == ("m-42", instant(NOW))
     found = {(each["program"], each["code"]): each for each in body["privileges"]}
     refund = found["club", "expedited_refund"]
@@ -126,6 +132,62 @@ def test_why_the_points_went_from_603_to_489(club: Club) -> None:
     )
     assert "3 февраля 2027" in russian["receipts"][0]["text"]
     assert {**russian, "text": "", "causes": [], "receipts": []} == {**body, "text": "", "causes": [], "receipts": []}
+
+
+@pytest.mark.parametrize(
+    ("zone", "bought"),
+    [
+        ("Asia/Tokyo", datetime(2026, 2, 2, 20, tzinfo=UTC)),
+        ("UTC", datetime(2026, 2, 3, 12, tzinfo=UTC)),
+        ("America/Los_Angeles", datetime(2026, 2, 4, 3, tzinfo=UTC)),
+    ],
+)
+def test_what_made_up_a_lot_is_found_by_its_local_day(
+    club: Club, monkeypatch: pytest.MonkeyPatch, zone: str, bought: datetime
+) -> None:
+    """The journal has UTC days, and a lot the program's: a purchase may lie in the day before or after."""
+    monkeypatch.setattr(load_programs().versions("club")[0], "zone", ZoneInfo(zone))
+    monkeypatch.setattr(reading, "BATCH", 1)
+    monkeypatch.setattr(reading, "ANCHORS", 1)
+    buys(club, "109.00", bought, "o-1001")
+    buys(club, "484.00", bought + days(30), "o-2")
+    later = datetime(2027, 2, 3, 23, tzinfo=UTC)
+
+    body = read(club, "explanation", {"program": "club", "from": "2027-02-01", "to": "2027-02-03"}, at=later)
+
+    (receipt,) = body["receipts"]
+    assert "3 February 2026 (order o-1001: 109, daily shopping: 5) expired" in receipt["text"]
+
+
+def test_a_receipt_is_told_by_the_latest_of_what_it_rests_on(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it rests on more than one request can bring, the oldest is what is left out."""
+    monkeypatch.setattr(reading, "BATCH", 2)
+    for n in range(5):
+        buys(club, "200.00", NOW - days(9 - n), f"o-{n}")
+    club.wire.sent.clear()
+
+    body = read(club, "explanation", {"program": "vip", "from": instant(NOW - days(5.5))})
+
+    assert (body["opening"]["tier"], body["closing"]["tier"], len(body["receipts"])) == ("none", "Silver", 1)
+    requests = [body["RequestItems"][club.table]["Keys"] for body in club.wire.bodies("BatchGetItem")]
+    asked = [{key["pk"]["S"] for key in keys} for keys in requests]
+    assert asked == [{"E#e-o-4", "E#e-o-3"}, {"E#e-o-2", "E#e-o-1"}]
+
+
+def test_an_expiry_ahead_of_a_review_has_not_come_yet_on_the_day_of_the_review(club: Club) -> None:
+    """The review is not posted, the next day's expiry is: by the numbers it lies before, by the day behind."""
+    buys(club, "1000.00", NOW - days(90), "o-1")
+    buys(club, "10.00", NOW - days(89), "o-2")
+    club.sweep("ExpirySweep", (NOW + days(1)).replace(hour=0, minute=5))
+    today = NOW.date().isoformat()
+
+    body = read(club, "explanation", {"program": "vip", "from": today, "to": today}, at=NOW + days(1))
+
+    assert (body["opening"]["spend"], body["closing"]["spend"]) == ("1010.00", "10.00")
+    assert (body["opening"]["tier"], body["closing"]["tier"]) == ("Silver", "none")
+    hour = {"from": instant(NOW), "to": instant(NOW + timedelta(hours=1))}
+    body = read(club, "explanation", {"program": "vip", **hour}, at=NOW + days(1))
+    assert (body["opening"]["spend"], body["closing"]["spend"]) == ("10.00", "10.00"), "behind the review, on its day"
 
 
 @pytest.mark.parametrize(("batch", "anchors", "pages"), [(100, 10, 10), (3, 1, 1), (1, 1, 1), (7, 2, 2)])
@@ -216,6 +278,10 @@ def test_without_moments_the_last_thirty_days_are_told(club: Club) -> None:
     assert (body["opening"]["points"], body["closing"]["points"]) == (105, 140)
     assert (body["opening"]["at"], body["closing"]["at"]) == (instant(NOW - days(30)), instant(NOW))
     assert body["text"]
+    assert (body["member_id"], body["program"], body["as_of"]) == ("m-42", "club", instant(NOW))
+    end = NOW - days(7)
+    before = read(club, "explanation", {"program": "club", "to": instant(end)})
+    assert (before["opening"]["at"], before["closing"]["at"]) == (instant(end - days(30)), instant(end))
 
 
 def test_a_span_before_the_first_entry_is_empty(club: Club) -> None:
@@ -223,6 +289,94 @@ def test_a_span_before_the_first_entry_is_empty(club: Club) -> None:
     body = read(club, "explanation", {"program": "club", "from": "0001-01-01", "to": "2001-02-03"})
     assert (body["opening"]["points"], body["closing"]["points"], body["causes"]) == (0, 0, [])
     assert (body["opening"]["tier"], body["receipts"]) == ("A0", [])
+
+
+def test_an_explanation_reads_by_whole_requests(club: Club) -> None:
+    for ago, count in ((9, 110), (2, 3)):
+        at = NOW - days(ago)
+        club.post(*(event("visit.recorded", f"e-{ago}-{n}", at=at - days(n)) for n in range(count)), at=at)
+    expected = [
+        (NOW - timedelta(hours=1), [10]),  # nothing was posted since: a few before it tell where the member stood
+        (NOW - days(2), [100]),  # what was posted, and as many before it as the same request can bring
+    ]
+    for start, read_together in expected:
+        club.wire.sent.clear()
+
+        read(club, "explanation", {"program": "crowns", "from": instant(start), "to": instant(NOW)})
+
+        assert entries_read(club) == read_together
+
+
+def test_the_very_first_entry_tells_where_a_member_stood(club: Club) -> None:
+    """All but that one were read already, and none of them concerns the program."""
+    buys(club, "12.50", NOW - days(9))
+    at = NOW - days(2)
+    club.post(*(event("visit.recorded", f"e-{n}", at=at - days(n)) for n in range(100)), at=at)
+
+    body = read(club, "explanation", {"program": "vip", "from": instant(at - days(1)), "to": instant(NOW)})
+
+    assert (body["opening"]["spend"], body["closing"]["spend"]) == ("12.50", "12.50")
+
+
+class Pages:
+    """A store that holds a member's full journal pages, and notes which of them it was asked for together."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def pages(self, member_id: str, keys: Iterable[str]) -> dict[str, list[str]]:
+        wanted = [int(key.removeprefix("J#")) for key in keys]
+        self.asked.append(wanted)
+        return {journal_key(page): rows_of(page) for page in wanted}
+
+
+def rows_of(page: int) -> list[str]:
+    return [f"2026-11-22 e-{page * JOURNAL_PAGE + n}" for n in range(1, JOURNAL_PAGE + 1)]
+
+
+def a_journal(full: int, given: int = 0) -> tuple[journal.Journal, Pages]:
+    """A journal of so many full pages and two rows, of which the ``given`` latest came with the account."""
+    account = Account("m-42")
+    account.journal_pages, account.seq = full, full * JOURNAL_PAGE + 2
+    account.journal = rows_of(full)[:2]
+    store: Any = Pages()
+    return journal.Journal(store, account, {journal_key(n): rows_of(n) for n in range(full - given, full)}), store
+
+
+@pytest.mark.parametrize(
+    ("given", "at_most", "asked"),
+    [
+        (0, 2, []),  # the account has them
+        (0, 3, [[29]]),
+        (0, 2 + 2 * JOURNAL_PAGE, [[28, 29]]),
+        (0, 3 + 2 * JOURNAL_PAGE, [[27, 28, 29]]),
+        (2, 2 + 2 * JOURNAL_PAGE, []),  # they came with the account
+        (2, 3 + 2 * JOURNAL_PAGE, [[27]]),
+        (0, 5_000, [[*range(20, 30)], [*range(10, 20)], [*range(10)]]),
+        (25, 5_000, [[*range(5)]]),
+    ],
+)
+def test_pages_of_the_journal_are_read_together_and_once(given: int, at_most: int, asked: list[list[int]]) -> None:
+    """As many rows as are wanted, by as few requests as they take; and what is not wanted is not read."""
+    found, store = a_journal(30, given)
+    last = 30 * JOURNAL_PAGE + 2
+
+    for _ in range(2):
+        rows = list(found.rows(found.last, at_most))
+
+        assert [(row.seq, row.key) for row in rows] == [(n, f"e-{n}") for n in range(last, max(0, last - at_most), -1)]
+        assert store.asked == asked
+
+
+def test_one_row_brings_its_neighbours(club: Club) -> None:
+    found, store = a_journal(30)
+    assert found.row(30 * JOURNAL_PAGE).key == f"e-{30 * JOURNAL_PAGE}"
+    assert store.asked == [[*range(20, 30)]], "who asks for one will ask for those before it"
+
+
+def test_no_entries_are_no_request() -> None:
+    found, _ = a_journal(1)
+    assert found.entries([]) == [], "what is empty is not asked for: DynamoDB would refuse it"
 
 
 def test_a_span_that_holds_too_much_is_refused_by_name(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +387,7 @@ def test_a_span_that_holds_too_much_is_refused_by_name(club: Club, monkeypatch: 
     def faults(**query: str) -> list[tuple[str, str]]:
         status, body = club.get("/members/me/explanation", {"program": "club", **query})
         assert status == 400
+        assert all(" entries were posted " in each["detail"] for each in body["errors"])
         return [(each["pointer"], each["code"]) for each in body["errors"]]
 
     assert faults(**{"from": "2026-11-01"}) == [("/query/from", "too_many"), ("/query/to", "too_many")]
@@ -275,6 +430,14 @@ def test_every_bad_parameter_of_an_explanation_is_named(
 ) -> None:
     buys(club, "12.50")
     assert refused(club, "explanation", query) == named
+
+
+def test_the_future_is_named_as_such(club: Club) -> None:
+    status, body = club.get("/members/me/explanation", {"program": "club", "to": "2026-11-23"})
+    assert status == 400
+    assert body["errors"] == [
+        {"pointer": "/query/to", "code": "in_future", "detail": "lies in the future: nothing is known of it yet"}
+    ]
 
 
 # --- the outlook
@@ -427,6 +590,9 @@ def test_an_agent_sees_a_members_decisions_latest_first(club: Club) -> None:
         status, body = club.get("/members/m-42/decisions", query, sub="agent-7", scope="club:support")
         assert status == 200
         assert club.wire.operations() == ["Query", "BatchGetItem", "GetItem"]
+        assert club.wire.bodies("GetItem")[0]["ConsistentRead"] is True, "who was erased just now is not shown"
+        (asked,) = club.wire.bodies("BatchGetItem")
+        assert len(asked["RequestItems"][club.table]["Keys"]) == min(len(made) - len(found), 4), "a page and one more"
         assert len(body["decisions"]) == size
         found += body["decisions"]
         query["cursor"] = body["cursor"]
@@ -453,6 +619,13 @@ def test_a_decision_on_a_member_without_an_account_is_found(club: Club) -> None:
     status, body = club.get("/members/m-43/decisions", sub="agent-7", scope="club:support")
     assert (status, body) == (200, {"member_id": "m-43", "decisions": [], "cursor": None})
     club.assert_whole()
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "x", ""])
+def test_a_limit_of_decisions_is_checked(club: Club, limit: str) -> None:
+    assert refused(club, "decisions", {"limit": limit}, sub="agent-7", scope="club:support") == {
+        "/query/limit": "out_of_range"
+    }
 
 
 def test_a_cursor_of_decisions_is_checked(club: Club) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from club_ledger import items
 from club_rules.account import JOURNAL_PAGE, MARKS_PAGE
 from club_rules.events import EVENT_TYPES
 from club_rules.posting import PARKED_AT_ONCE
@@ -84,6 +85,47 @@ def test_a_purchase_is_one_transaction_after_one_read(club: Club) -> None:
     assert len(written["TransactItems"]) == 3, "the entry, the account, the order"
 
 
+def test_a_posting_reads_what_its_type_needs_and_no_more(club: Club) -> None:
+    """Every read is paid for: the order where it must be there already, old marks where something counts once."""
+    bought = [line(f"i-{n}", "2.00") for n in range(40)]
+    club.post(order("o-1", *bought), *(reviewed(f"e-{n}", f"i-{n}") for n in range(40)))
+    assert ("M#m-42", "K#000000") in club.content(), "marks have left the account"
+    account, known_order, marks = items.ACCOUNT, items.order_key("o-1"), items.marks_key(0)
+    needed = [
+        (event("visit.recorded", "e-visit"), [account]),
+        (order("o-2"), [account]),
+        (event("promotion.awarded", "e-p", {"campaign_id": "c", "points": 1, "program": "club"}), [account]),
+        (
+            event("order.refunded", "e-r", {"order_id": "o-1", "amount": "1.00", "currency": "USD"}),
+            [account, known_order],
+        ),
+        (reviewed("e-again", "i-1"), [account, known_order, marks]),
+        (event("order.cancelled", "e-c", {"order_id": "o-1"}), [account, known_order]),
+    ]
+    for activity, expected in needed:
+        club.wire.sent.clear()
+
+        club.post(activity)
+
+        assert keys_asked_for(club) == expected, activity["type"]
+        assert club.wire.operations().count("TransactWriteItems") == 1, activity["type"]
+
+
+def reviewed(event_id: str, item_id: str) -> Event:
+    return event("review.posted", event_id, {"order_id": "o-1", "item_id": item_id})
+
+
+def keys_asked_for(club: Club) -> list[str]:
+    """The sort keys of all that was read, in order."""
+    found: list[str] = []
+    for operation, body in club.wire.sent:
+        if operation == "GetItem":
+            found.append(body["Key"]["sk"]["S"])
+        elif operation == "BatchGetItem":
+            found += [key["sk"]["S"] for wanted in body["RequestItems"].values() for key in wanted["Keys"]]
+    return found
+
+
 EFFECTS: dict[str, tuple[Event, dict[str, Effect]]] = {
     "member.registered": ({"registered_on": "2026-11-01"}, {}),
     "member.updated": ({"country": "BY"}, {}),
@@ -152,8 +194,21 @@ def test_a_price_is_kept_once_and_concerns_no_member(club: Club) -> None:
     club.post(dropped, dropped)
     club.post(dropped, {**dropped, "data": {**prices, "new_price": "7.00"}})
 
-    assert list(club.content()) == [("E#e-9", "-")]
-    assert club.entry("e-9")["data"]["new_price"] == 800
+    ((key, stored),) = club.decoded().items()
+    assert key == ("E#e-9", "-")
+    fact = stored["body"]
+    assert fact["data"]["new_price"] == 800
+    assert fact.pop("data").keys() == prices.keys()
+    assert fact == {
+        "entry_id": "e-9",
+        "key": "e-9",
+        "event_id": "e-9",
+        "type": "price.dropped",
+        "occurred_at": instant(NOW),
+        "posted_at": instant(NOW),
+        "digest": stored["digest"],
+        "parts": {},
+    }, "as every entry has it, but for the member and the number"
     assert [reason for reason, _, _ in club.dead_letters()] == ["event_id_reused"]
 
 
@@ -235,10 +290,10 @@ def test_a_repeat_changes_nothing(club: Club, written: Callable[[Event], str], e
 
 
 def test_one_event_twice_in_one_batch_is_posted_once(club: Club) -> None:
-    club.post(order("o-1"), order("o-1"), order("o-1"))
+    club.post(order("o-1"), order("o-1"), order("o-2"), order("o-1"), order("o-3"))
 
-    assert keys_of(club) == ["e-o-1"]
-    assert '"posted":1,"repeated":2' in club.log.getvalue()
+    assert keys_of(club) == ["e-o-1", "e-o-2", "e-o-3"]
+    assert '"posted":3,"repeated":2' in club.log.getvalue()
 
 
 OTHER_CONTENT: dict[str, Event] = {
@@ -265,7 +320,7 @@ def test_an_id_used_for_other_content_is_a_dead_letter(club: Club, other: str) -
 
     ((reason, detail, body),) = club.dead_letters()
     assert reason == "event_id_reused"
-    assert "other content" in detail
+    assert detail == "this event id has been used with other content"
     assert body == message(OTHER_CONTENT[other])
     assert keys_of(club, "m-7") == ["e-o-5"]
     assert keys_of(club, "m-8") == ["e-o-6"]
@@ -372,6 +427,21 @@ def test_what_can_never_be_posted_is_a_dead_letter_with_its_reason(club: Club, w
     assert keys_of(club) == ["e-o-1"]
     assert keys_of(club, "m-43") == ["e-o-2"]
     assert not [pk for pk, _ in club.content() if "bad" in pk]
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("a list", "/detail: an EventBridge event with a detail is expected"),
+        ("no detail", "/detail: an EventBridge event with a detail is expected"),
+        ("no type", "/type: the detail type of the event says its type"),
+    ],
+)
+def test_a_dead_letter_says_what_is_wrong_with_its_envelope(club: Club, what: str, says: str) -> None:
+    assert club.deliver(record(MALFORMED[what][0])) == []
+
+    ((_, detail, _),) = club.dead_letters()
+    assert detail == says
 
 
 def test_a_dead_letter_names_every_bad_field(club: Club) -> None:
@@ -758,6 +828,19 @@ def test_what_was_read_too_early_is_read_again_and_consistently(club: Club) -> N
     assert reads == [False, False, True], "the slower's, the quicker's, the slower's again"
 
 
+def test_what_is_watched_is_read_again_consistently_as_well(club: Club) -> None:
+    club.post(event("wishlist.item_added", "e-1", {"item_id": "i-1"}))
+    club.wire.before("TransactWriteItems", lambda: club.deliver(record(message(event("visit.recorded", "e-2")))))
+    club.wire.sent.clear()
+
+    club.post(event("cart.item_added", "e-3", {"item_id": "i-1"}))
+
+    reads = [(body["Key"]["sk"]["S"], bool(body.get("ConsistentRead"))) for body in club.wire.bodies("GetItem")]
+    account, watched = items.ACCOUNT, items.watch_key("i-1")
+    slower = [(account, False), (watched, False), (account, True), (watched, True)]
+    assert reads == [*slower[:2], (account, False), *slower[2:]], "the quicker's comes between"
+
+
 @pytest.mark.parametrize("by", ["a posting", "a sweep"])
 def test_a_posting_that_is_overtaken_by_what_settles_the_account(club: Club, by: str) -> None:
     """Both write the same expiry. The second finds it there: that makes its own event no repeat of anything."""
@@ -974,6 +1057,18 @@ def test_a_profile_grows_by_what_is_said(club: Club) -> None:
         "birthday": "1987-06-05",
         "birthday_set_at": instant(NOW),
     }
+
+
+def test_a_birthday_that_is_told_again_is_no_new_one(club: Club) -> None:
+    """Gifts go by when it was set: who sends the whole person with every change must not move that."""
+    before = NOW - days(30)
+    club.post(event("member.registered", "e-1", {"birthday": "1987-06-05"}, at=before), at=before)
+
+    club.post(event("member.updated", "e-2", {"birthday": "1987-06-05", "country": "BY"}))
+    assert club.decoded()["M#m-42", "P"]["body"]["birthday_set_at"] == instant(before)
+
+    club.post(event("member.updated", "e-3", {"birthday": "1987-06-06"}))
+    assert club.decoded()["M#m-42", "P"]["body"]["birthday_set_at"] == instant(NOW)
 
 
 @pytest.mark.parametrize("changed", [{}, {"data": {"country": "RU"}}])

@@ -375,6 +375,15 @@ def test_no_other_entry_sends_a_message(club: Club) -> None:
     assert taken() == []
 
 
+def test_a_drop_behind_others_of_its_batch_is_seen(club: Club) -> None:
+    club.post(event("visit.recorded", "e-1"))  # an entry, and an account, which come first in the stream
+    club.post(drop("p-same", new="12.50"), drop("p-1"), drop("p-2", item_id="i-2"))
+
+    club.announced()
+
+    assert Counter(each["event_id"] for each in taken()) == {"p-1": SHARDS, "p-2": SHARDS}
+
+
 def test_a_shard_whose_message_was_not_taken_brings_the_record_again(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -553,6 +562,20 @@ def test_a_tier_is_told_by_the_last_entry_before_the_drop_however_many_follow_on
 
     assert club.summary()["club"]["tier"] == "A1"
     assert alerted(club) == []
+
+
+def test_who_has_lost_a_tier_and_won_another_since_goes_by_the_one_of_the_drop(club: Club) -> None:
+    """The first entry after the drop tells what was held before it; the account as it is, and the last one, don't."""
+    bought = order("o-1", line("i-9", "10.00"), at=NOW - days(3))
+    club.post(bought, watch(ADD, "e-1", at=NOW - days(3)), at=NOW - days(3))
+    messages = sent(club, drop())
+    club.post(event("order.cancelled", "e-off", {"order_id": "o-1"}, at=NOW + MINUTE), at=NOW + MINUTE)
+    assert club.summary(at=NOW + MINUTE)["club"]["tier"] == "A0"
+    club.post(point("m-42", 700, at=NOW + 2 * MINUTE), at=NOW + 2 * MINUTE)
+
+    work_off(club, messages)
+
+    assert alerted(club) == ["m-42"]
 
 
 def test_who_comes_to_the_item_after_the_drop_is_not_told_of_it(club: Club) -> None:
@@ -811,6 +834,7 @@ def test_a_fault_that_passes_is_waited_for(small: Club) -> None:
     first = sent(small, drop())[0]
     for operation in ("GetItem", "Query", "BatchGetItem", "BatchWriteItem"):
         small.wire.fail(operation, "throttle", times=4)
+    small.wire.fail("BatchWriteItem", "throttle", about=items.worked_key(0, 1), times=4)
 
     work_off(small, [first])
 
@@ -850,6 +874,27 @@ def test_logs_hold_ids_and_counts(small: Club) -> None:
     done = [each for each in lines if each["message"] == "chunk done"]
     assert (done[0]["watchers"], done[0]["alerts"]) == (3, 3)
     assert "9.99" not in small.log.getvalue()
+
+
+def test_a_repeat_says_that_it_did_nothing(small: Club) -> None:
+    first = sent(small, drop())[0]
+    assert work(small, first)
+    assert work(small, first)
+
+    lines = [json.loads(each) for each in small.log.getvalue().splitlines()]
+    done = [(each["watchers"], each["alerts"]) for each in lines if each["message"] == "chunk done"]
+    assert done == [(3, 3), (0, 0)]
+
+
+def test_a_chunk_notes_what_verify_looks_for(small: Club) -> None:
+    small.post(watch(ADD, "w-zoe", member_id="m-00"))  # who watches and may not know
+
+    work_off(small, sent(small, drop()))
+
+    notes = {sk: item["body"] for (pk, sk), item in small.decoded().items() if pk == items.alert_key("p-1")}
+    assert notes[items.worked_key(0, 1)] == {"of": SHARDS, "watchers": 3, "told": ["m-0", "m-1"]}
+    assert notes[items.worked_key(0, 4)] == {"of": SHARDS, "watchers": 2, "told": ["m-8", "m-9"]}
+    assert notes[items.worked_key(1, 1)] == {"of": SHARDS, "watchers": 0, "told": []}
 
 
 # --- what is refused ------------------------------------------------------------------------------------------

@@ -345,6 +345,28 @@ def test_a_profile_and_the_outbox_at_once(club: Club) -> None:
     assert problems(club) == []
 
 
+def test_the_outbox_reads_once_and_writes_once_for_who_has_rewards_already(club: Club) -> None:
+    says(club, birthday="1990-12-24")
+    buys(club, ["m-42"])
+    heard = club.stream()
+    club.wire.sent.clear()
+
+    assert club.invoke("publish_changes", {"Records": heard}) == {"batchItemFailures": []}
+
+    of_rewards = [operation for operation, body in club.wire.sent if "R#m-42" in json.dumps(body)]
+    assert of_rewards == ["BatchGetItem", "PutItem"]
+    assert (stored(club)["version"], len(stored(club)["body"]["scheduled"])) == ("2", 2)
+
+
+def test_the_first_coupons_are_scheduled_though_the_table_was_busy(club: Club) -> None:
+    buys(club, ["m-42"])
+    club.wire.fail("PutItem", "throttle", about="R#", times=4)
+
+    assert outbox(club) == []
+
+    assert (stored(club)["version"], len(stored(club)["body"]["scheduled"])) == ("1", 2)
+
+
 # --- exactly once ---------------------------------------------------------------------------------------------
 
 
@@ -458,6 +480,18 @@ def test_a_chunk_that_the_store_did_not_take_comes_again(club: Club, operation: 
     assert without_codes(club) == undisturbed
     told = outbox(club)
     assert sorted(code for each in told for code in each["codes"]) == sorted(codes(club))
+
+
+@pytest.mark.parametrize(("operation", "kind"), [("GetItem", "throttle"), ("PutItem", "error")])
+def test_a_store_that_stumbles_puts_nobody_off(club: Club, operation: str, kind: str) -> None:
+    """More often than the client repeats by itself; a message for a member alone is for who can't be swept at all."""
+    a_busy_night(club)
+    chunks = club.start_sweep("RewardSweep", NIGHT)
+    club.wire.fail(operation, kind, about="R#", times=4)
+
+    assert club.work_chunks("RewardSweep", *chunks) == []
+
+    assert [chunk for chunk in club.taken_chunks("RewardSweep") if "member_id" in json.loads(chunk)] == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -652,6 +686,111 @@ def test_it_reads_what_is_due_and_nothing_else(club: Club, others: int) -> None:
     assert len(halves) == len(read), "half a read unit each"
     assert sent.count("TransactWriteItems") == 3
     assert "BatchGetItem" not in sent, "the account alone tells the tier where it has not moved on"
+
+
+def gift_due(club: Club, member_id: str = "m-42") -> datetime:
+    """A member with a birthday gift of crowns to come, and nothing else; when it is due."""
+    says(club, member_id, at=NOW - days(300), birthday="1990-11-20")
+    buys(club, [member_id], at=NOW - days(30))
+    return (NOW - days(2)).replace(hour=0, minute=0)
+
+
+def swept_alone(club: Club) -> list[str]:
+    """Who was sent a message of their own, since something went wrong with them that nobody foresaw."""
+    sent = [json.loads(body["MessageBody"]) for body in club.wire.bodies("SendMessage")]
+    return [each["member_id"] for each in sent if "member_id" in each]
+
+
+def test_what_is_due_at_the_very_instant_is_granted(club: Club) -> None:
+    due = gift_due(club)
+    assert stored(club)["due_at"] == instant(due)
+
+    club.sweep("RewardSweep", due - timedelta(seconds=1))
+    assert issued(club) == []
+    club.sweep("RewardSweep", due)
+    assert [each[0] for each in issued(club)] == ["birthday~crowns~2026"]
+
+
+@pytest.mark.parametrize("operation", ["TransactWriteItems", "GetItem"])
+def test_a_second_try_reads_the_latest(club: Club, operation: str) -> None:
+    """The first read may be old, which costs half; after it has failed, it could fail for ever."""
+    due = gift_due(club)
+    (chunk,) = club.start_sweep("RewardSweep", due)
+    club.wire.fail(operation, "throttle", about="R#", times=4)
+    club.wire.sent.clear()
+
+    assert club.work_chunks("RewardSweep", chunk) == []
+
+    assert [each[0] for each in issued(club)] == ["birthday~crowns~2026"]
+    read = [(body["Key"]["pk"]["S"], body.get("ConsistentRead", False)) for body in club.wire.bodies("GetItem")]
+    tries = [consistent for pk, consistent in read if pk == items.rewards_key("m-42")]
+    assert tries[0] is False
+    assert tries[-1] is True
+    assert [consistent for pk, consistent in read if pk == "M#m-42"][-1] is True
+
+
+@pytest.mark.parametrize("about", ["account", "rewards"])
+def test_a_gift_is_granted_on_what_holds_when_it_is_written(club: Club, about: str) -> None:
+    """The tier was lost, or the birthday moved, between the reading and the writing."""
+    due = gift_due(club)
+    changes = {
+        "account": event("order.cancelled", "e-off", {"order_id": "o-1"}, at=due - days(1)),
+        "rewards": event("member.updated", "e-new", {"birthday": "1990-11-30"}, at=due - days(1)),
+    }
+    late = lambda: club.post(changes[about], at=due - days(1))  # noqa: E731
+    club.wire.before("TransactWriteItems", late, about="R#m-42")
+
+    club.sweep("RewardSweep", due)
+
+    assert issued(club) == []
+    assert swept_alone(club) == []
+
+
+def test_a_gift_is_granted_beside_coupons_that_were_scheduled_meanwhile(club: Club) -> None:
+    """The outbox writes no account: that the rewards have changed is all there is to see."""
+    due = gift_due(club)
+    club.wire.before("TransactWriteItems", lambda: outbox(club), about="R#m-42")
+
+    club.sweep("RewardSweep", due)
+
+    assert [each[0] for each in issued(club)] == ["birthday~crowns~2026", "tier~crowns~Gold", "tier~crowns~Silver"]
+    assert swept_alone(club) == []
+
+
+def test_a_coupon_is_issued_beside_what_came_between(club: Club) -> None:
+    """No tier is asked for, so the rewards are written by themselves; the profile has changed them meanwhile."""
+    buys(club, ["m-42"])
+    outbox(club)
+    club.wire.before("PutItem", lambda: says(club, birthday="1990-12-24"), about="R#m-42")
+
+    club.sweep("RewardSweep", NIGHT)
+
+    assert [each[0] for each in issued(club)] == ["tier~crowns~Gold", "tier~crowns~Silver"]
+    assert stored(club)["body"]["birthday"] == "1990-12-24"
+    assert swept_alone(club) == []
+    assert problems(club) == []
+
+
+def test_who_has_no_account_holds_no_tier(club: Club) -> None:
+    due = gift_due(club)
+    content = club.content()
+    del content["M#m-42", items.ACCOUNT]
+    club.create_table(content.values())
+
+    club.sweep("RewardSweep", due)
+
+    assert issued(club) == []
+    assert stored(club)["due_at"] == instant(due.replace(year=2027)), "it is not asked for again"
+
+
+def test_a_run_says_what_it_granted_by_program_and_kind(club: Club) -> None:
+    a_busy_night(club)
+
+    club.sweep("RewardSweep", NIGHT)
+
+    (end,) = finished(club)
+    granted = {program: report["granted"] for program, report in end["programs"].items() if report["granted"]}
+    assert granted == {"crowns": {"tier_coupon": 2 * (CHUNK + 3), "birthday_gift": 4, "anniversary_gift": 4}}
 
 
 def test_a_dry_run_counts_and_grants_nothing(club: Club) -> None:
