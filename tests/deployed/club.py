@@ -136,11 +136,12 @@ class Club:
     def _restore_numbers(self) -> None:
         functions = self.root.client("lambda")
         for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+            numbers: dict[str, Any] = {
+                name: int(mapping[name]) for name in ("BatchSize", "ParallelizationFactor") if name in mapping
+            }
             if "ScalingConfig" in mapping:
-                number = int(mapping["ScalingConfig"]["MaximumConcurrency"])
-                functions.update_event_source_mapping(
-                    UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": number}
-                )
+                numbers["ScalingConfig"] = {"MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])}
+            functions.update_event_source_mapping(UUID=mapping["UUID"], **numbers)
 
     def _keep_failed_invocations(self) -> None:
         for spec in self.template.functions.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import io
 import json
 import re
@@ -10,9 +11,14 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.request import urlopen
 
+import botocore
 import pytest
+from botocore.config import Config
+from botocore.loaders import Loader
+from botocore.session import Session
 
 from local.template import Template
 from tests.deployed.building import BuildFailed, Built, build
@@ -153,6 +159,68 @@ def test_the_dependencies_describe_the_services_that_are_called_and_no_other(bui
     ]
     # Lambda itself writes the logs, and the stores ask for the key.
     assert described == {action.split(":")[0] for action in actions} - {"logs", "kms"}
+
+
+def without_texts(described: Any) -> Any:
+    """A description without its documentation, which is text; a member of a shape may be called so, too."""
+    if isinstance(described, list):
+        return [without_texts(each) for each in described]
+    if not isinstance(described, dict):
+        return described
+    kept = {name: value for name, value in described.items() if (name, type(value)) != ("documentation", str)}
+    return {name: without_texts(value) for name, value in kept.items()}
+
+
+def test_what_is_left_of_botocores_data_says_what_all_of_it_says(built: Built) -> None:
+    """But for texts and for other services; the files that aren't trimmed are the same to the byte."""
+    ours = built.layers["DependenciesLayer"].folder / "python" / "botocore" / "data"
+    whole = Path(botocore.__file__).parent / "data"
+    services = {path.name for path in ours.iterdir() if path.is_dir()}
+    for path in (path for path in ours.rglob("*") if path.is_file()):
+        name = path.relative_to(ours)
+        if path.name == "service-2.json.gz":
+            described = json.loads(gzip.decompress((whole / name).read_bytes()))
+            assert json.loads(gzip.decompress(path.read_bytes())) == without_texts(described), name
+            assert path.stat().st_size < (whole / name).stat().st_size / 3, name
+        elif name == Path("endpoints.json"):
+            left, wanted = json.loads(path.read_bytes()), json.loads((whole / name).read_bytes())
+            for partition in wanted["partitions"]:
+                partition["services"] = {
+                    key: partition["services"][key] for key in services & set(partition["services"])
+                }
+            assert left == wanted
+            assert path.stat().st_size < 32 * KIB
+        else:
+            assert path.read_bytes() == (whole / name).read_bytes(), name
+    assert {path.relative_to(ours) for path in ours.rglob("*.json*")} == {
+        path.relative_to(whole) for path in whole.rglob("*.json*") if path.parent == whole or path.parts[-3] in services
+    }
+
+
+def test_every_service_is_found_where_it_is_in_every_region_of_aws(built: Built) -> None:
+    """As with all of the data: address, partition and what a signature is made with; one region is not known yet."""
+    data = built.layers["DependenciesLayer"].folder / "python" / "botocore" / "data"
+    trimmed, whole = Session(), Session()
+    trimmed.register_component("data_loader", Loader([str(data)], include_default_search_paths=False))
+    partitions = json.loads((Path(botocore.__file__).parent / "data" / "endpoints.json").read_bytes())["partitions"]
+    regions = [region for partition in partitions for region in partition["regions"]]
+    assert len(partitions) >= 8
+    assert len(regions) >= 46
+
+    def found(session: Session, service: str, region: str, fips: bool) -> object:
+        config = Config(use_fips_endpoint=fips)
+        keys = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nothing"}
+        client = session.create_client(service, region_name=region, config=config, **keys)
+        signer = client._request_signer
+        signed = (signer.signing_name, signer.region_name, signer.signature_version)
+        return client.meta.endpoint_url, client.meta.partition, signed
+
+    for service in sorted(path.name for path in data.iterdir() if path.is_dir()):
+        assert trimmed.get_available_regions(service) == whole.get_available_regions(service)
+        for region in [*regions, "eu-north-99"]:
+            for fips in (False, True):
+                at = (service, region, fips)
+                assert found(trimmed, *at) == found(whole, *at), at
 
 
 def test_sizes_are_bounded_and_told(built: Built, tmp_path: Path, told: list[str]) -> None:

@@ -92,6 +92,8 @@ def cloudformation() -> Iterator[CloudFormation]:
         ({**GOOD, "AlarmTopicArn": "alarms"}, "AlarmTopicArn", "must be empty, or the ARN of an SNS topic"),
         ({**GOOD, "ExpeditedRefunds": "yes"}, "ExpeditedRefunds", "AllowedValues"),
         ({**GOOD, "PostingConcurrency": "1"}, "PostingConcurrency", "not less than 2"),
+        ({**GOOD, "OutboxConcurrency": "11"}, "OutboxConcurrency", "not greater than 10"),
+        ({**GOOD, "SweepConcurrency": "1"}, "SweepConcurrency", "not less than 2"),
         ({**GOOD, "DueShards": "65"}, "DueShards", "not greater than 64"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",

@@ -11,12 +11,13 @@ from math import prod
 import botocore.session
 import pytest
 
+from benchmarks.capacity.prices import listed, price
 from benchmarks.units import COLUMNS
 from local.template import ROOT
 from tests.template.resources import EXPANDED, RESOURCES, of_type
 
 TEXT = (ROOT / "docs" / "operate.md").read_text("utf-8")
-PAGES = ["docs/operate.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = ["docs/operate.md", "docs/scale.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -151,6 +152,34 @@ def test_the_costs_are_what_their_arithmetic_gives() -> None:
     alarms = len(list(of_type("AWS::CloudWatch::Alarm")))
     metrics = 5  # finished, by sweep; halted; refunds
     assert f"{alarms}\nalarms and {metrics} metrics of our own, {1 + alarms * 0.1 + metrics * 0.3:.2f} $" in TEXT
+
+
+PRICED = {
+    "write units": "write unit",
+    "read units": "read unit",
+    "custom events": "custom event",
+    "SQS requests": "SQS request",
+    "Lambda requests": "Lambda request",
+    "GB-seconds on arm64": "arm64 GB-second",
+    "HTTP API requests": "HTTP API request",
+    "storage": "GB stored",
+    "recovery": "GB recoverable",
+    "key": "key",
+    "metric": "metric",
+    "alarm": "alarm",
+}
+"""By prices.json's name, what stands before a price in the page."""
+
+
+def test_the_prices_are_those_that_have_a_source() -> None:
+    (stated,) = re.findall(r"^List prices of .*?(?=^Look\b|Logs, transfer)", TEXT, re.MULTILINE | re.DOTALL)
+    said = re.sub(r"\s+", " ", stated)
+    found = {name: float(usd) for name, usd in re.findall(r"([\w-]+(?: \w+)*) ([\d.]+) \$", said)}
+    by_name = {PRICED[known]: usd for known in PRICED for name, usd in found.items() if name.endswith(known)}
+
+    assert listed()["region"] in said
+    assert len(found) == len(by_name) == len(PRICED) == len(listed()["prices"])
+    assert by_name == {name: pytest.approx(price(name), abs=0.005) for name in listed()["prices"]}
 
 
 @pytest.mark.parametrize(

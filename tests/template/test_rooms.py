@@ -68,6 +68,7 @@ RULES = Room("rules", ("club_rules",), third_party=False, package="club_rules")
 LEDGER = Room("ledger", ("club_ledger", "club_rules"), package="club_ledger")
 HTTP = Room("http", ("club_http", "club_rules.errors"), package="club_http")
 FUNCTIONS = Room("functions", ("club_http", "club_ledger", "club_rules"))
+BUILD = Room("the build of the dependencies", (), third_party=False)  # whichever Python runs it has nothing else
 
 
 class Use(NamedTuple):
@@ -90,6 +91,8 @@ def room_of(path: str) -> Room | None:
             return LEDGER
         case ("layers", "http", "club_http", *_):
             return HTTP
+        case ("layers", "dependencies", "trim_data.py"):
+            return BUILD
         case _:
             return None
 
@@ -343,7 +346,14 @@ HANDLER = "functions/post_ledger/app.py"
         (HANDLER, "x = 1\n" * 60, "fewer than 60 lines, this file has 60"),
         (RULES_FILE, "def f():\n" + "    x = 1\n" * 70, "f has 71 lines"),
         (HTTP_FILE, "class A:\n  async def f(self):\n" + "    x = 1\n" * 70, "f has 71 lines"),
+        # the build of the dependencies has what every Python has
+        (
+            "layers/dependencies/trim_data.py",
+            "import botocore.loaders",
+            "the build of the dependencies may not import botocore.loaders",
+        ),
         # a place
+        ("layers/dependencies/helpers.py", "", "no room has code here"),
         ("layers/rules/helpers.py", "", "no room has code here"),
         ("layers/club_rules/tiers.py", "", "no room has code here"),
         ("functions/app.py", "", "no room has code here"),

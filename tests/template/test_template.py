@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.template import ACCOUNT, ROOT, Template, TemplateError, _overrides, expand
-from tests.template.resources import TEMPLATE, listed, of_type
+from tests.template.resources import RESOURCES, TEMPLATE, listed, of_type
 
 # Resources that may end in a star, and why.
 STARS = {
@@ -459,6 +459,9 @@ def test_there_is_one_table_with_one_sparse_index() -> None:
         ("PayoutsPerHour", "0"),
         ("ArchiveDays", "-1"),
         ("PostingConcurrency", "1"),
+        ("OutboxConcurrency", "11"),
+        ("OutboxBatch", "1001"),
+        ("SweepConcurrency", "1"),
         ("RequestBurst", "many"),
         ("AlarmTopicArn", "alarms"),
         ("ClubPageHosts", "http://shop.example"),
@@ -473,6 +476,23 @@ def test_there_is_one_table_with_one_sparse_index() -> None:
 def test_a_parameter_that_makes_no_sense_is_refused(name: str, value: str) -> None:
     with pytest.raises(TemplateError, match=name):
         Template(ROOT / "template.yaml", {name: value})
+
+
+def test_what_is_turned_for_scale_reaches_the_mappings() -> None:
+    turned = {"PostingConcurrency": "40", "SweepConcurrency": "64", "OutboxConcurrency": "2", "OutboxBatch": "1000"}
+    template = Template(ROOT / "template.yaml", turned)
+    at_once = {template.functions[each.function].code.name: each.concurrency_max for each in template.queue_mappings}
+    (stream,) = (
+        template.resolve(each["Properties"])
+        for each in RESOURCES.values()
+        if each["Type"] == "AWS::Lambda::EventSourceMapping" and "StartingPosition" in each["Properties"]
+    )
+
+    assert at_once["post_ledger"] == 40
+    assert {at_once[f"{sweep}_sweep"] for sweep in ("expiry", "demotion", "reward")} == {64}
+    assert at_once["price_alerts"] == 5
+    assert (int(stream["ParallelizationFactor"]), int(stream["BatchSize"])) == (2, 1000)
+    assert template.stream_mappings[0].batch_size == 1000
 
 
 def test_whom_to_trust_has_no_default(tmp_path: Path) -> None:
