@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps --re
 SOURCES := $(wildcard functions layers local tests benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve token redrive test deployed-test simulate mutants fuzz-api fuzz-input examples screenshots check sbom format lock clean
+.PHONY: help setup run serve token redrive test deployed-test bench simulate mutants fuzz-api fuzz-input examples screenshots check sbom format lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make test     the whole test suite but for deployed-test; ARGS="-k refund" is handed to pytest'
 	@echo 'make deployed-test  builds the template and deploys it to an emulator of AWS, runs it there over HTTP, and what was'
 	@echo '              built behind Lambda'\''s own bootstrap; some minutes'
+	@echo 'make bench    times, capacity and prices, in a table beside the stored figures; quarter of an hour; ARGS="--only rules"'
 	@echo 'make simulate the club under faults in simulated time; SEEDS=2000 FIRST=0 JOBS=2, or SEED=7: one, with its trace;'
 	@echo '              DEFECTS=1 plants defects, and tells which seed finds each'
 	@echo '              EVERY=1 tries every fault at every call, and every pair of works in every order of their calls'
@@ -71,6 +72,10 @@ test: $(VENV)/.ready $(VENV)-emulator/.ready $(VENV)-sbom/.ready
 # What is built is what is run: by an emulator that takes a real deployment, and by Lambda's own bootstrap.
 deployed-test: $(VENV)/.ready $(VENV)-sam/.ready $(VENV)-emulator/.ready $(VENV)-runtime/.ready
 	$(BIN)/python -m pytest -q -p no:xdist tests/deployed $(ARGS)
+
+# What is built is what is timed; the figures and their charts go to build/bench/.
+bench: $(VENV)/.ready $(VENV)-sam/.ready $(VENV)-emulator/.ready $(VENV)-runtime/.ready $(VENV)-naive/.ready
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 # All cores; the figures go to build/simulation/.
 simulate: $(VENV)/.ready
@@ -181,6 +186,11 @@ $(VENV)-runtime/.ready: requirements/runtime-test.txt $(VENV)/.ready
 	@$(VENV)-runtime/bin/python $(PIP_INSTALL) -r requirements/runtime-test.txt
 	@touch $@ && echo 'Set up: $(VENV)-runtime is ready.'
 
+$(VENV)-naive/.ready: requirements/naive.txt $(VENV)/.ready
+	@$(call make_venv,$(VENV)-naive,the naive build of the benchmarks,$(shell $(BIN)/python -m tests.deployed.find_python '$(PYTHON)'))
+	@$(VENV)-naive/bin/python $(PIP_INSTALL) -r requirements/naive.txt
+	@touch $@ && echo 'Set up: $(VENV)-naive is ready.'
+
 $(VENV)-lock/.ready: requirements/lock.txt
 	@$(call make_venv,$(VENV)-lock,the resolver)
 	@$(VENV)-lock/bin/python $(PIP_INSTALL) -r requirements/lock.txt
@@ -208,6 +218,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)-lock/bin/uv pip compile
 lock: $(VENV)-lock/.ready
 	$(COMPILE) requirements/runtime.in -o layers/dependencies/requirements.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) requirements/naive.in -o requirements/naive.txt
 	$(COMPILE) requirements/sam.in -o requirements/sam.txt
 	$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
 	$(COMPILE) requirements/emulator.in -o requirements/emulator.txt
@@ -217,5 +228,5 @@ lock: $(VENV)-lock/.ready
 	$(COMPILE) --no-deps requirements/data.in -o requirements/data.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-sam $(VENV)-checkov $(VENV)-emulator $(VENV)-runtime $(VENV)-lock $(VENV)-sbom build .aws-sam .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-sam $(VENV)-checkov $(VENV)-emulator $(VENV)-runtime $(VENV)-naive $(VENV)-lock $(VENV)-sbom build .aws-sam .hypothesis .mypy_cache .ruff_cache .pytest_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""What the figures in the docs are made with: `python -m benchmarks.NAME`, from the root."""
+"""What the club costs in time, memory and money: `python -m benchmarks`, from the root, runs it all."""
 
 import sys
 from pathlib import Path

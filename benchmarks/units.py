@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from itertools import islice
+from time import process_time
 from typing import Any, TextIO
 from unittest import mock
 
@@ -30,11 +31,16 @@ COLUMNS = ("invocations", "requests", "read units", "write units", "messages sen
 
 @dataclass
 class Bill:
-    """What each function used, by its folder's name: invocations, requests to AWS, capacity units, and so on."""
+    """What each function used, by its folder's name: invocations, requests to AWS, capacity units, and so on.
+
+    ``seconds`` are those of CPU that the function took, ``elsewhere`` those that what stands in for AWS took for it.
+    """
 
     events: int = 0
     table_bytes: int = 0
     used: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    elsewhere: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def total(self, what: str) -> float:
         """The sum over all functions of one of COLUMNS."""
@@ -57,10 +63,12 @@ def metered(bill: Bill) -> Iterator[None]:
     def invoke(runtime: Runtime, spec: FunctionSpec, event: Any, request_id: str | None = None) -> Any:
         running.append(spec.code.name)
         bill.used[running[-1]]["invocations"] += 1
+        began, called = process_time(), bill.elsewhere[running[-1]]
         try:
             return invoking(runtime, spec, event, request_id)
         finally:
-            running.pop()
+            name = running.pop()
+            bill.seconds[name] += process_time() - began - (bill.elsewhere[name] - called)
 
     def call(stack: QuickStack, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         if not running:
@@ -69,7 +77,9 @@ def metered(bill: Bill) -> Iterator[None]:
         used["requests"] += 1
         if service == "dynamodb":
             params = {**params, "ReturnConsumedCapacity": "INDEXES"}
+        began = process_time()
         answer = calling(stack, service, operation, params)
+        bill.elsewhere[running[-1]] += process_time() - began
         if service == "dynamodb":
             consumed = answer.get("ConsumedCapacity", [])
             units = sum(each["CapacityUnits"] for each in (consumed if isinstance(consumed, list) else [consumed]))
@@ -82,7 +92,7 @@ def metered(bill: Bill) -> Iterator[None]:
         yield
 
 
-class _Silent:
+class Silent:
     """Progress that nobody is shown."""
 
     def show(self, *_: object) -> None:
@@ -93,7 +103,7 @@ class _Silent:
 
 
 @dataclass
-class _Beginning:
+class Beginning:
     """The first days of a log."""
 
     log: Log
@@ -110,7 +120,7 @@ def measure(days: int | None = None) -> Bill:
     with quick_stack(datetime.combine(log.first_day, time(), UTC)) as stack, metered(bill):
         nightly = daily(stack.template.schedules.values())
         forget = stack.bus.published.clear
-        sent = replay(_Beginning(log, days), stack, nightly, _Silent(), forget)  # type: ignore[arg-type]
+        sent = replay(Beginning(log, days), stack, nightly, Silent(), forget)  # type: ignore[arg-type]
         (table,) = stack.template.tables
         bill.events, bill.table_bytes = sent.accepted, stack.store.size(table)
     return bill

@@ -62,8 +62,8 @@ class _OurModel:
             {
                 "eventName": "INSERT" if each.old is None else "REMOVE" if each.new is None else "MODIFY",
                 "Keys": each.key,
-                **({"OldImage": each.old} if each.old is not None else {}),
-                **({"NewImage": each.new} if each.new is not None else {}),
+                **({"OldImage": each.old.item} if each.old is not None else {}),
+                **({"NewImage": each.new.item} if each.new is not None else {}),
             }
             for each in found
         ]

@@ -51,8 +51,8 @@ class _Streamed(NamedTuple):
     number: int
     at: float
     key: Item
-    old: Item | None
-    new: Item | None
+    old: Row | None
+    new: Row | None
 
 
 class _Before(NamedTuple):
@@ -326,7 +326,7 @@ class Table:
         if self.stream_view is not None:
             self._number += 1
             key_item = self.key_item(old_item or new_item or _EMPTY)
-            self.streamed.append(_Streamed(self._number, now, key_item, old_item, new_item))
+            self.streamed.append(_Streamed(self._number, now, key_item, old, new))
         return True
 
     def remember(self, key: Key, old: Item | None, now: float, kept_s: float) -> None:
@@ -376,10 +376,10 @@ class Table:
             "SequenceNumber": str(streamed.number),
             "StreamViewType": view,
         }
-        for image, item in (("NewImage", streamed.new), ("OldImage", streamed.old)):
-            if item is not None and view in {f"{image[:3].upper()}_IMAGE", "NEW_AND_OLD_IMAGES"}:
-                change[image] = _plain_item(item)
-                size += item_size(item)
+        for image, row in (("NewImage", streamed.new), ("OldImage", streamed.old)):
+            if row is not None and view in {f"{image[:3].upper()}_IMAGE", "NEW_AND_OLD_IMAGES"}:
+                change[image] = _plain_item(row.item)
+                size += row.size
         change["SizeBytes"] = size
         return {
             "eventID": hashlib.md5(f"{self.name}/{streamed.number}".encode()).hexdigest(),
@@ -473,6 +473,8 @@ def _plain_item(item: Item) -> dict[str, Any]:
 def _plain(value: Value) -> dict[str, Any]:
     """A value as JSON has it: bytes as base64."""
     ((kind, content),) = value.items()
+    if kind == "S":
+        return {"S": content}
     if kind == "B":
         content = base64.b64encode(content).decode()
     elif kind == "BS":
