@@ -18,6 +18,7 @@ from botocore.httpsession import URLLib3Session
 
 from local.swapping import swapped
 from tests.simulation.dynamodb import Model
+from tests.simulation.dynamodb.values import with_bytes
 
 
 class Exchange(NamedTuple):
@@ -89,7 +90,7 @@ class Wire:
         return AWSResponse(request.url, 200, exchange.headers, _Raw(exchange.body))
 
     def _carry_out(self, operation: str, body: bytes) -> Exchange:
-        params = _with_bytes(json.loads(body))
+        params = with_bytes(json.loads(body))
         answer = dict(self._model.call(operation, params))
         del answer["ResponseMetadata"]
         return answered(operation, params, answer)
@@ -108,12 +109,3 @@ def answered(operation: str, params: dict[str, Any], answer: dict[str, Any]) -> 
         "x-amz-crc32": str(zlib.crc32(body)),
     }
     return Exchange(operation, params, headers, body)
-
-
-def _with_bytes(value: Any) -> Any:
-    """Attribute values as botocore's client has them: binary as bytes, not as base64."""
-    if isinstance(value, dict):
-        if list(value) == ["B"] and isinstance(value["B"], str):
-            return {"B": base64.b64decode(value["B"])}
-        return {name: _with_bytes(each) for name, each in value.items()}
-    return [_with_bytes(each) for each in value] if isinstance(value, list) else value

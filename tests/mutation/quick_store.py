@@ -22,6 +22,7 @@ from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
 from tests.integration import harness
 from tests.simulation.dynamodb import Model
+from tests.simulation.dynamodb.values import with_bytes
 
 _CALL = botocore.client.BaseClient._make_api_call
 _MOTO = BotocoreStubber.__call__
@@ -131,7 +132,7 @@ def _behind_the_wire(stubber: BotocoreStubber, event_name: str, request: AWSPrep
     text = request.body.decode() if isinstance(request.body, bytes) else request.body or "{}"
     body, status, answer = json.loads(text), 200, {}
     try:
-        answer = _model().call(operation, _with_bytes(body)) if service == "dynamodb" else _queue_call(operation, body)
+        answer = _model().call(operation, with_bytes(body)) if service == "dynamodb" else _queue_call(operation, body)
     except ClientError as error:
         said: dict[str, Any] = dict(error.response)
         status = said.pop("ResponseMetadata")["HTTPStatusCode"]
@@ -148,12 +149,3 @@ def _without_wire(stubber: BotocoreStubber, event_name: str, request: AWSPrepare
 
 def _text(value: Any) -> str:
     return base64.b64encode(value).decode()
-
-
-def _with_bytes(value: Any) -> Any:
-    """Attribute values as botocore has them: binary as bytes, not as base64."""
-    if isinstance(value, dict):
-        if list(value) == ["B"] and isinstance(value["B"], str):
-            return {"B": base64.b64decode(value["B"])}
-        return {name: _with_bytes(each) for name, each in value.items()}
-    return [_with_bytes(each) for each in value] if isinstance(value, list) else value

@@ -8,6 +8,7 @@ equal values are equal dicts.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from decimal import Context, Decimal
 from functools import lru_cache
@@ -30,6 +31,15 @@ _EXACTLY = "must contain exactly one of the supported datatypes"
 MORE_THAN_ONE = f"Supplied AttributeValue has more than one datatypes set, {_EXACTLY}"
 _NONE = f"Supplied AttributeValue is empty, {_EXACTLY}"
 _OTHERS = "One or more parameter values were invalid: "
+
+
+def with_bytes(sent: Any) -> Any:
+    """What was sent as JSON, as botocore has it: binary values as bytes, not as base64."""
+    if isinstance(sent, dict):
+        if list(sent) == ["B"] and isinstance(sent["B"], str):
+            return {"B": b64decode(sent["B"])}
+        return {name: with_bytes(each) for name, each in sent.items()}
+    return [with_bytes(each) for each in sent] if isinstance(sent, list) else sent
 
 
 def checked_item(given: Mapping[str, Any]) -> Item:
