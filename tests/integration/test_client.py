@@ -19,11 +19,12 @@ import botocore.session
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.parsers import QueryParser, RestJSONParser, RestXMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.core.botocore_stubber import MockRawResponse
 
-from club_ledger.client import ATTEMPTS, CONNECT_S, READ_S, client
+from club_ledger.client import ATTEMPTS, CONNECT_S, READ_S, _Parser, _session, client
 
 Params = dict[str, Any]
 Answer = Callable[[AWSPreparedRequest], AWSResponse]
@@ -93,7 +94,11 @@ def _text(value: Any) -> str:
 
 @pytest.fixture(scope="module")
 def ours() -> Any:
-    """The club's client; not the one of this process, since failures use up what a client may repeat."""
+    """The club's client; not the one of this process, since failures use up what a client may repeat.
+
+    Nor is it of this process's session, whose credentials may be those of an earlier test.
+    """
+    _session.cache_clear()
     return client.__wrapped__("dynamodb")
 
 
@@ -159,6 +164,21 @@ def test_items_go_out_and_come_in_as_with_botocore(ours: Any, default: Any, item
     }
     answer = {"Items": [item], "Count": 1, "ScannedCount": 1, "LastEvaluatedKey": KEY}
     compare(ours, default, "Query", query, answering(answer))
+
+
+def test_an_item_comes_out_of_its_answer_as_it_stands(ours: Any) -> None:
+    """Nobody walks through it with a description in hand, which would leave out a kind that it doesn't know."""
+    item = {"pk": {"S": "M#m-1"}, "of a later day": {"W": {"any": 1}}, "in a list": {"L": [{"W": "2"}]}}
+    answer = answering({"Item": item, "of a later day": 1})
+    assert Sent(ours, answer).call("GetItem", {"TableName": "t", "Key": KEY}).pop("Item") == item
+    found = Sent(ours, answering({"Responses": {"t": [item]}})).call("BatchGetItem", {"RequestItems": {}})
+    assert found["Responses"] == {"t": [item]}
+
+
+def test_what_does_not_speak_json_is_read_as_by_botocore() -> None:
+    parsers = _session().get_component("response_parser_factory")
+    expected = {"json": _Parser, "query": QueryParser, "rest-json": RestJSONParser, "rest-xml": RestXMLParser}
+    assert {protocol: type(parsers.create_parser(protocol)) for protocol in expected} == expected
 
 
 def test_what_is_not_there_and_what_it_cost(ours: Any, default: Any) -> None:

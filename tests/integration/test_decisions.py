@@ -105,7 +105,7 @@ def context(millis: int = 10_000) -> SimpleNamespace:
     return SimpleNamespace(get_remaining_time_in_millis=lambda: millis)
 
 
-def call(name: str, event: Event, millis: int = 10_000) -> tuple[int, dict[str, Any]]:
+def call(name: str, event: Event, millis: int = 60_000) -> tuple[int, dict[str, Any]]:
     answer = APPS[name].handler(event, context(millis))
     kind = "application/json" if answer["statusCode"] == 200 else "application/problem+json"
     assert answer["headers"]["content-type"] == kind

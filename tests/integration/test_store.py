@@ -18,6 +18,7 @@ import pytest
 from pynamodb.exceptions import AttributeNullError, PutError, PynamoDBException, TransactWriteError
 
 from club_ledger import items, store
+from club_ledger.client import client
 from club_ledger.environment import time_left
 from club_ledger.items import EntryItem, RecordItem, SweepRunItem
 from club_ledger.sweeping import index_of
@@ -217,6 +218,67 @@ def test_when_a_member_was_last_warned_is_read_with_the_account(club: Club) -> N
     assert [account and account.warned for account in accounts] == [at] * 3
 
 
+def test_when_a_member_was_warned_is_stored_while_nothing_later_is(club: Club) -> None:
+    """An entry that comes after it says as much: an item is paid for by its size."""
+    award = {"campaign_id": "c", "points": 600, "program": "club"}
+    club.post(event("promotion.awarded", "e-1", award))
+    at = NOW + days(335)
+    club.sweep("ExpirySweep", at)
+    key = items.member_key("m-42"), items.ACCOUNT
+    assert club.decoded()[key]["warned"] == instant(at)
+
+    club.post(event("visit.recorded", "e-2", at=at + days(1)), at=at + days(1))
+
+    assert "warned" not in club.decoded()[key]
+
+
+def test_keys_that_are_handed_back_are_asked_for_again_before_the_others(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load DynamoDB hands back some of a batch, or all of it, and then doesn't name the table among what it
+    found."""
+    club.post(*(order(f"o-{n}", event_id=f"e-{n}") for n in (0, 70, 101)))
+    ours = of(club)
+    connection = RecordItem._get_connection()
+    carry_out: Any = connection.batch_get_item
+    asked: list[list[str]] = []
+
+    def overloaded(keys: list[dict[str, Any]], **given: Any) -> dict[str, Any]:
+        asked.append([key["pk"]["S"] for key in keys])
+        if len(asked) == 1:
+            return {"Responses": {}, "UnprocessedKeys": {club.table: {"Keys": keys}}}
+        found = {"Responses": carry_out(keys[:60], **given)["Responses"]}
+        return {**found, "UnprocessedKeys": {club.table: {"Keys": keys[60:]}}} if len(asked) == 2 else found
+
+    monkeypatch.setattr(connection, "batch_get_item", overloaded)
+    found = ours.entries(f"e-{n}" for n in range(102))
+
+    keys = [items.entry_key(f"e-{n}") for n in range(102)]
+    assert asked == [keys[:100], keys[:100], [*keys[60:100], *keys[100:]]]
+    assert sorted(found) == ["e-0", "e-101", "e-70"]
+
+
+def test_an_approval_of_late_is_read_with_its_version(club: Club) -> None:
+    club.post(order("o-1001", line("i-1", "600.00"), at=NOW - days(1)), at=NOW - days(1))
+    assert of(club).velocity("m-42") == ([], 0)
+    assert club.invoke("expedited_refund", sample("expedited_refund"))["statusCode"] == 200
+
+    rows, version = of(club).velocity("m-42")
+
+    assert version == 1
+    assert [len(row) for row in rows] == [2]
+    assert of(club).velocity("m-43") == ([], 0)
+
+
+def test_pynamodb_speaks_through_the_one_client_of_the_process(club: Club) -> None:
+    """Its own would check every parameter, and would be made a second time (architecture 3.4)."""
+    RecordItem.Meta.table_name = "another"
+    of(club)
+
+    assert RecordItem._get_connection().connection.client is client("dynamodb")
+    assert of(club).account("m-0") is None
+
+
 def test_the_counters_are_the_sum_of_their_shards() -> None:
     def shard(**numbers: int) -> dict[str, Any]:
         return {"pk": {"S": "any"}, **{name.replace("_", "#"): {"N": str(n)} for name, n in numbers.items()}}
@@ -326,10 +388,13 @@ def test_what_is_packed_takes_no_more_than_it_has_to() -> None:
 
 
 def test_an_item_that_lacks_something_is_not_written(club: Club) -> None:
-    with pytest.raises(AttributeNullError):
+    with pytest.raises(AttributeNullError, match="'body'"):
         RecordItem("any", "thing").serialize()
+    with pytest.raises(AttributeNullError):
+        SweepRunItem("any", "run").serialize()
 
     assert RecordItem("any", "thing").serialize(null_check=False).keys() == {"pk", "sk", items.SEAL}
+    assert SweepRunItem("any", "run").serialize(null_check=False).keys() >= {"pk", "sk", items.SEAL}
 
 
 def test_a_seal_stays_what_it_was() -> None:

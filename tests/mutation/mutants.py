@@ -59,8 +59,10 @@ class Mutant:
             owner = getattr(owner, each)
         found = vars(owner)[name]
         target: FunctionType = getattr(found, "__func__", found)
-        mutated = self._made(dict(vars(module)), target.__code__.co_freevars)
-        target.__code__ = mutated.__code__
+        free = target.__code__.co_freevars
+        mutated = self._made(dict(vars(module)), free)
+        # A mutant without the `super()` takes nothing from around it; the original's closure keeps the place.
+        target.__code__ = mutated.__code__.replace(co_freevars=free)
         target.__defaults__ = mutated.__defaults__
         target.__kwdefaults__ = mutated.__kwdefaults__
 
@@ -68,7 +70,8 @@ class Mutant:
         """The mutated function; ``free``: what the original takes from around it (``__class__``, for ``super()``)."""
         indented = "".join(f"    {line}\n" for line in self.after.splitlines())
         name = self.function.rpartition(".")[2]
-        source = f"def _around({', '.join(free)}):\n{indented}    return {name}\n"
+        # `global`: a function that calls itself calls what the module has of its name.
+        source = f"def _around({', '.join(free)}):\n    global {name}\n{indented}    return {name}\n"
         exec(compile(source, self.path, "exec", __future__.annotations.compiler_flag, True), names)
         made: FunctionType = names["_around"](*(None for _ in free))
         return made
