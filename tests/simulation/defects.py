@@ -97,8 +97,8 @@ _LEDGER = (
         "unversioned-account",
         "an account is read, changed and written back, whoever has written it meanwhile",
         STORE,
-        "    transaction.put(item, unchanged, Stale(account.member_id))\n    for filled",
-        "    transaction.put(item, None, Stale(account.member_id))\n    for filled",
+        "    return item, unchanged, Stale(account.member_id)\n",
+        "    return item, None, Stale(account.member_id)\n",
     ),
     defect(
         "any-cancellation-is-a-duplicate",
@@ -212,10 +212,10 @@ _LEDGER = (
         "expiry-without-its-marker",
         "what has expired is posted first and taken out of the account afterwards: in between it expires again",
         SWEEPING,
-        """            if entries or warned:
+        """            if entries:
                 transaction = Transaction()
 """,
-        """            if entries or warned:
+        """            if entries:
                 for entry in entries:
                     body = EntryItem(items.entry_key(entry["key"]), items.SINGLE, digest="", body=entry)
                     self._store.put(body, EntryItem.pk.does_not_exist() | EntryItem.pk.exists(), Busy(member_id))
@@ -226,9 +226,7 @@ _LEDGER = (
             "from club_ledger.items import SweepRunItem",
             "from club_ledger.items import EntryItem, SweepRunItem",
         ),
-        Replacement(
-            SWEEPING, "SETTLED_AT_ONCE, Store, Transaction, busy", "SETTLED_AT_ONCE, Busy, Store, Transaction, busy"
-        ),
+        Replacement(SWEEPING, "    SETTLED_AT_ONCE,\n    Store,", "    SETTLED_AT_ONCE,\n    Busy,\n    Store,"),
     ),
 )
 
