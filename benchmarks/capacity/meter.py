@@ -15,9 +15,8 @@ from typing import Any
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 
+from benchmarks.units import READS
 from local.swapping import swapped
-
-READS = frozenset({"GetItem", "BatchGetItem", "Query", "TransactGetItems"})
 
 
 @dataclass
